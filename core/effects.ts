@@ -1,0 +1,62 @@
+import type { EnrollmentRef } from './enrollment.ts';
+
+/** One link of a device's ErrorChain; the first is the top-level error, later ones are causes (apple-protocol §2.1). */
+export interface ErrorChainItem {
+  readonly code: number;
+  readonly domain: string;
+  /** USEnglishDescription where the device sent one, else LocalizedDescription. */
+  readonly description: string;
+}
+
+/** How a command left the queue. `Unknown` is a Status word Apple has not documented (CMD-07). */
+export type CommandOutcome = 'Acknowledged' | 'Error' | 'CommandFormatError' | 'Unknown';
+
+/** Which reconciler decision a command carries out; a result of an older op generation changes nothing (design §4). */
+export interface OpRef {
+  readonly slot: number;
+  readonly generation: number;
+}
+
+/** A profile as a Mac or its agent lists it. Contents are never reported, only identity (design §4, verification facts). */
+export interface ObservedProfile {
+  readonly identifier: string;
+  /** Top-level PayloadUUID, as reported. */
+  readonly uuid: string;
+  readonly displayName: string | undefined;
+  readonly installedAt: Date | undefined;
+}
+
+/** What an observer saw. Zero rows, table absent and query error are three states; none of them means "missing". */
+export type Observation =
+  | { readonly state: 'rows'; readonly profiles: readonly ObservedProfile[] }
+  | { readonly state: 'zero_rows' }
+  | { readonly state: 'table_absent' }
+  | { readonly state: 'query_error'; readonly message: string };
+
+/**
+ * What a decision in one room asks of the others. Effects are data; `server/effects.ts` carries each out in the
+ * transaction of the decision, so a report and everything that follows from it commit together or not at all.
+ */
+export type Effect =
+  | { readonly kind: 'push'; readonly enrollment: EnrollmentRef; readonly reason: string }
+  /** Authenticate accepted: what the device holds is unknown until it reports. */
+  | { readonly kind: 'enrollment_started'; readonly enrollment: EnrollmentRef; readonly generation: number }
+  /** TokenUpdate stored. `first` is true once per generation. */
+  | { readonly kind: 'enrollment_live'; readonly enrollment: EnrollmentRef; readonly first: boolean }
+  | { readonly kind: 'enrollment_ended'; readonly enrollment: EnrollmentRef }
+  | {
+      readonly kind: 'op_settled';
+      readonly enrollment: EnrollmentRef;
+      readonly enrollmentGeneration: number;
+      readonly op: OpRef;
+      readonly outcome: CommandOutcome;
+      readonly errorChain: readonly ErrorChainItem[];
+    }
+  | {
+      readonly kind: 'profiles_observed';
+      readonly enrollment: EnrollmentRef;
+      readonly source: 'osquery' | 'profile_list';
+      readonly observation: Observation;
+    };
+
+export type EffectKind = Effect['kind'];
