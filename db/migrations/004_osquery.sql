@@ -19,7 +19,5 @@ create index osquery_node_host on osquery_node (host_id);
 
 create table osquery_seen (
   node_id         bigint primary key references osquery_node (id) on delete cascade,
-  seen_at         timestamptz not null,
-  -- When the details were last asked for; null = ask at the next read.
-  profiles_due_at timestamptz
+  seen_at         timestamptz not null
 ) with (fillfactor = 70);

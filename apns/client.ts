@@ -1,0 +1,65 @@
+import apn from 'apn';
+import { derToPem } from '../cms/pem.ts';
+import type { PushCertificate, PushClient } from './ports.ts';
+import type { PushAnswer } from './types.ts';
+
+/** Seconds Apple keeps a push for a sleeping Mac; it keeps only the newest per device and topic (apple-protocol §7.1). */
+const EXPIRY_SECONDS = 7 * 86_400;
+const REQUEST_TIMEOUT_MS = 10_000;
+
+export interface PushEndpoint {
+  readonly url: string;
+  /** PEM of the roots to trust instead of the system's, for a stand-in of Apple's service. */
+  readonly ca: string | undefined;
+}
+
+/**
+ * APNs through @parse/node-apn, one provider (one HTTP/2 session) per certificate. Its retries are switched off: it
+ * never sees Retry-After and repeats a 429 within milliseconds (dependencies.md §2), so classify.ts decides instead.
+ */
+export function createPushClient(certificate: PushCertificate, endpoint: PushEndpoint): PushClient {
+  const { hostname, port } = new URL(endpoint.url);
+  const provider = new apn.Provider({
+    cert: derToPem(certificate.certificate, 'CERTIFICATE'),
+    key: certificate.privateKey.reveal(),
+    ...(endpoint.ca === undefined ? {} : { ca: [endpoint.ca] }),
+    address: hostname,
+    port: port === '' ? 443 : Number(port),
+    production: true,
+    connectionRetryLimit: 0,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+  });
+  return {
+    async send(push) {
+      const note = new apn.Notification();
+      note.topic = push.topic;
+      note.pushType = 'mdm';
+      note.priority = 10;
+      note.expiry = Math.floor(Date.now() / 1000) + EXPIRY_SECONDS;
+      // Exactly {"mdm": PushMagic} and no aps key (PSH-02).
+      note.rawPayload = { mdm: push.magic };
+      try {
+        const { failed } = await provider.send(note, push.token.toString('hex'));
+        const failure = failed[0];
+        return failure === undefined ? { kind: 'answered', status: 200, reason: '' } : answerOf(failure);
+      } catch (cause) {
+        return { kind: 'transport_error', message: (cause as Error).message };
+      }
+    },
+    close: () => new Promise((resolve) => provider.shutdown(() => resolve())),
+  };
+}
+
+function answerOf(failure: apn.ResponseFailure): PushAnswer {
+  if (failure.status === undefined) {
+    return { kind: 'transport_error', message: failure.error?.message ?? 'no answer' };
+  }
+  const timestamp = Number(failure.response?.timestamp);
+  return {
+    kind: 'answered',
+    status: Number(failure.status),
+    reason: failure.response?.reason ?? '',
+    ...(Number.isFinite(timestamp) ? { timestamp } : {}),
+  };
+}
+

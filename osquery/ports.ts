@@ -1,0 +1,34 @@
+import type { Effect } from '../core/effects.ts';
+import type { EnrollmentRef } from '../core/enrollment.ts';
+import type { Tx } from '../core/tx.ts';
+import type { AgentFacts, OsqueryNode } from './types.ts';
+
+export interface OsqueryStore {
+  addSecret(tx: Tx, hash: Buffer, teamId: number, now: Date): Promise<void>;
+  /** The team of a live secret. */
+  teamOfSecret(tx: Tx, hash: Buffer): Promise<number | undefined>;
+  /** A new node row; earlier rows of the same host identifier are superseded. */
+  addNode(tx: Tx, node: NewNode, now: Date): Promise<OsqueryNode>;
+  nodeByKey(hash: Buffer): Promise<OsqueryNode | undefined>;
+  recordFacts(tx: Tx, hostId: string, facts: AgentFacts, now: Date): Promise<void>;
+  /** The enrolled device channel of a host, where it has one. */
+  deviceEnrollment(tx: Tx, hostId: string): Promise<EnrollmentRef | undefined>;
+  /** Hosts with an operation that waits for an observer's word, at most `limit`. */
+  hostsVerifying(limit: number): Promise<readonly string[]>;
+  /** One statement for many nodes. */
+  markSeen(seen: readonly { nodeId: number; at: Date }[]): Promise<void>;
+}
+
+export interface NewNode {
+  readonly keyHash: Buffer;
+  readonly hostId: string;
+  readonly hostIdentifier: string;
+  readonly osqueryVersion: string;
+}
+
+export interface HostMatcher {
+  /** The host with this hardware, made in this team where there is none yet. */
+  findOrCreate(tx: Tx, facts: AgentFacts, teamId: number): Promise<string>;
+}
+
+export type ApplyEffects = (tx: Tx, effects: readonly Effect[]) => Promise<void>;

@@ -1,0 +1,132 @@
+import type { Clock, Random } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { UnitOfWork } from '../core/tx.ts';
+import { hashOf, newNodeKey } from './node-key.ts';
+import { createNodes } from './nodes.ts';
+import type { ApplyEffects, HostMatcher, OsqueryStore } from './ports.ts';
+import { QUERIES, type QueryName } from './queries.ts';
+import { agentFacts, readReport, record, text } from './read-report.ts';
+import type { AgentAnswer } from './types.ts';
+
+export interface OsqueryDeps {
+  readonly store: OsqueryStore;
+  readonly unitOfWork: UnitOfWork;
+  readonly hosts: HostMatcher;
+  readonly applyEffects: ApplyEffects;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Milliseconds: how often agents ask for queries. */
+  readonly intervalMs: number;
+  readonly profilesEveryMs: number;
+}
+
+export type AgentEndpoint = 'enroll' | 'config' | 'distributed/read' | 'distributed/write' | 'log';
+export type OsqueryService = ReturnType<typeof createOsqueryService>;
+
+/** Re-enrols the agent: said only of a key that the database does not know, never of a failure of ours. */
+const NODE_INVALID: AgentAnswer = { status: 200, body: { node_invalid: true } };
+const EMPTY: AgentAnswer = { status: 200, body: {} };
+const UNAVAILABLE: AgentAnswer = { status: 503, body: { error: 'the server cannot answer now' } };
+
+/** osquery's TLS API (osquery wiki, remote deployment). osquery reads the JSON, not the HTTP status. */
+export function createOsqueryService(deps: OsqueryDeps) {
+  const nodes = createNodes(deps);
+
+  async function enroll(body: Readonly<Record<string, unknown>>): Promise<AgentAnswer> {
+    const secret = text(body['enroll_secret']);
+    const hostIdentifier = text(body['host_identifier']);
+    if (secret === undefined || hostIdentifier === undefined) return NODE_INVALID;
+    const details = record(body['host_details']);
+    const facts = agentFacts(record(details['system_info']), record(details['os_version']), record(details['osquery_info']));
+    const key = newNodeKey(deps.random);
+    const enrolled = await deps.unitOfWork.run(async (tx) => {
+      const teamId = await deps.store.teamOfSecret(tx, hashOf(secret));
+      if (teamId === undefined) return false;
+      const hostId = await deps.hosts.findOrCreate(tx, { hardwareUuid: hostIdentifier, ...facts }, teamId);
+      const node = { keyHash: hashOf(key.reveal()), hostId, hostIdentifier, osqueryVersion: facts.osqueryVersion ?? '' };
+      await deps.store.addNode(tx, node, deps.clock.now());
+      return true;
+    });
+    if (!enrolled) {
+      deps.log.warn({ hostIdentifier }, 'osquery enrolment refused: osquery_enroll_secret_invalid');
+      return NODE_INVALID;
+    }
+    nodes.forgetHost(hostIdentifier);
+    return { status: 200, body: { node_key: key.reveal() } };
+  }
+
+  function config(): AgentAnswer {
+    const options = { distributed_interval: Math.max(1, Math.round(deps.intervalMs / 1000)), disable_distributed: false };
+    return { status: 200, body: { options } };
+  }
+
+  function distributedRead(nodeKey: string): AgentAnswer {
+    const due = nodes.due(nodeKey);
+    if (due.length === 0) return { status: 200, body: { queries: {} } };
+    const pick = (part: 'sql' | 'discovery') => Object.fromEntries(due.map((name: QueryName) => [name, QUERIES[name][part]]));
+    return { status: 200, body: { queries: pick('sql'), discovery: pick('discovery') } };
+  }
+
+  async function distributedWrite(nodeKey: string, hostId: string, body: Readonly<Record<string, unknown>>): Promise<AgentAnswer> {
+    const report = readReport(body);
+    const hasFacts = Object.keys(report.facts).length > 0;
+    const { profiles } = report;
+    if (profiles !== undefined || hasFacts) {
+      await deps.unitOfWork.run(async (tx) => {
+        if (hasFacts) await deps.store.recordFacts(tx, hostId, report.facts, deps.clock.now());
+        if (profiles === undefined) return;
+        const enrollment = await deps.store.deviceEnrollment(tx, hostId);
+        if (enrollment === undefined) return;
+        await deps.applyEffects(tx, [{ kind: 'profiles_observed', enrollment, source: 'osquery', observation: profiles }]);
+      });
+    }
+    nodes.reported(nodeKey, { profiles: profiles !== undefined, details: hasFacts });
+    return EMPTY;
+  }
+
+  return {
+    /** Answers one agent request; an unreadable body is 400 without node_invalid, a failure of ours is 503. */
+    async handle(endpoint: AgentEndpoint, rawBody: Buffer): Promise<AgentAnswer> {
+      const body = parse(rawBody);
+      if (body === undefined) return { status: 400, body: { error: 'the body is not a JSON object' } };
+      try {
+        if (endpoint === 'enroll') return await enroll(body);
+        const nodeKey = text(body['node_key']);
+        const node = nodeKey === undefined ? undefined : await nodes.find(nodeKey);
+        if (nodeKey === undefined || node === undefined) return NODE_INVALID;
+        switch (endpoint) {
+          case 'config':
+            return config();
+          case 'distributed/read':
+            return distributedRead(nodeKey);
+          case 'distributed/write':
+            return await distributedWrite(nodeKey, node.hostId, body);
+          case 'log':
+            return EMPTY;
+        }
+      } catch (error) {
+        deps.log.error({ err: error, endpoint }, 'osquery request failed');
+        return UNAVAILABLE;
+      }
+    },
+    /** Reads which hosts wait for evidence; run by a job. */
+    refresh: () => nodes.refreshVerifying(),
+    flush: () => nodes.flushSeen(),
+    /** A new secret that agents of a team enrol with; shown once. */
+    async createSecret(teamId: number): Promise<string> {
+      const secret = newNodeKey(deps.random).reveal();
+      await deps.unitOfWork.run((tx) => deps.store.addSecret(tx, hashOf(secret), teamId, deps.clock.now()));
+      return secret;
+    },
+  };
+}
+
+function parse(rawBody: Buffer): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(rawBody.toString('utf8'));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? record(value) : undefined;
+  } catch {
+    return undefined;
+  }
+}

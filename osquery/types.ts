@@ -1,0 +1,31 @@
+import type { Observation } from '../core/effects.ts';
+
+/** An agent as its node key identifies it. The host comes from the credential, never from a body (S16). */
+export interface OsqueryNode {
+  readonly id: number;
+  readonly hostId: string;
+  readonly hostIdentifier: string;
+}
+
+/** Facts an agent reports at enrolment and with its details; absent ones change nothing. */
+export interface AgentFacts {
+  readonly hardwareUuid?: string;
+  readonly serialNumber?: string;
+  readonly name?: string;
+  readonly model?: string;
+  readonly osVersion?: string;
+  readonly buildVersion?: string;
+  readonly osqueryVersion?: string;
+}
+
+/** What one distributed/write says, after everything we did not ask for has been dropped. */
+export interface AgentReport {
+  readonly profiles: Observation | undefined;
+  readonly facts: AgentFacts;
+}
+
+/** JSON as osquery's TLS plugin understands it. `node_invalid` must be a real boolean. */
+export interface AgentAnswer {
+  readonly status: 200 | 400 | 503;
+  readonly body: Readonly<Record<string, unknown>>;
+}

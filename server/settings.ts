@@ -1,0 +1,95 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { EspalierError } from '../core/errors.ts';
+
+const PREFIX = 'ESPALIER_';
+
+const listen = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'must be host:port, for instance 0.0.0.0:8443')
+  .transform((text) => {
+    const cut = text.lastIndexOf(':');
+    return { host: text.slice(0, cut).replace(/^\[|\]$/g, ''), port: Number(text.slice(cut + 1)) };
+  })
+  .refine(({ port }) => port <= 65_535, 'the port must be at most 65535');
+
+const milliseconds = (least: number) => z.coerce.number().int().min(least);
+
+/** Absence means the safe choice; a name not listed here is refused, so that a typing error cannot pass as a default. */
+const Shape = z.strictObject({
+  PUBLIC_URL: z
+    .url()
+    .refine((url) => url.startsWith('https://'), 'must begin with https://: a Mac refuses to enrol over http')
+    .refine((url) => /^https:\/\/[^/?#]+\/?$/.test(url), 'must have no path, query or fragment')
+    .transform((url) => url.replace(/\/$/, '')),
+  LISTEN: listen.default({ host: '0.0.0.0', port: 8443 }),
+  ADMIN_LISTEN: listen.default({ host: '127.0.0.1', port: 8480 }),
+  TLS_CERT: z.string().optional(),
+  TLS_KEY: z.string().optional(),
+  IDENTITY: z.enum(['signature']).default('signature'),
+  DATA: z.string().default('espalier-data'),
+  DATABASE_URL: z.string().optional(),
+  KEK: z.string().optional(),
+  KEK_FILE: z.string().optional(),
+  ORGANIZATION: z.string().min(1).max(64).default('Espalier'),
+  APNS_URL: z.url().default('https://api.push.apple.com:443'),
+  APNS_CA_FILE: z.string().optional(),
+  RECONCILE_INTERVAL_MS: milliseconds(200).default(30_000),
+  VERIFY_GRACE_MS: milliseconds(0).default(120_000),
+  PROFILE_LIST_DELAY_MS: milliseconds(0).default(120_000),
+  OSQUERY_INTERVAL_MS: milliseconds(500).default(60_000),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+export type Settings = z.output<typeof Shape> & { readonly demo: boolean };
+
+/**
+ * Settings from the environment over those of a file (`ESPALIER_CONFIG`, JSON, the same names without the prefix).
+ * Every fault is reported at once, each naming its variable. Errors: settings_invalid.
+ */
+export function readSettings(environment: NodeJS.ProcessEnv, options: { demo?: boolean } = {}): Settings {
+  const values: Record<string, unknown> = {};
+  const file = environment[`${PREFIX}CONFIG`];
+  if (file !== undefined) Object.assign(values, readFile(file));
+  for (const [name, value] of Object.entries(environment)) {
+    // ESPALIER_TEST_* belongs to the test suite, not to the server.
+    if (!name.startsWith(PREFIX) || name === `${PREFIX}CONFIG` || name.startsWith(`${PREFIX}TEST_`)) continue;
+    values[name.slice(PREFIX.length)] = value;
+  }
+  const result = Shape.safeParse(values);
+  if (!result.success) throw invalid(result.error);
+  const settings = { ...result.data, DATA: path.resolve(result.data.DATA), demo: options.demo === true };
+  if ((settings.TLS_CERT === undefined) !== (settings.TLS_KEY === undefined)) {
+    throw new EspalierError('settings_invalid', 'ESPALIER_TLS_CERT and ESPALIER_TLS_KEY go together; one is missing');
+  }
+  if (settings.TLS_CERT === undefined && !settings.demo) {
+    throw new EspalierError('settings_invalid', 'ESPALIER_TLS_CERT and ESPALIER_TLS_KEY are not set', {
+      fix: 'Name the PEM files of a certificate (leaf first, then intermediates) and its key; `espalier demo` makes its own.',
+    });
+  }
+  return settings;
+}
+
+function readFile(file: string): Record<string, unknown> {
+  if (!existsSync(file)) throw new EspalierError('settings_invalid', `ESPALIER_CONFIG names ${file}, which does not exist`);
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch (cause) {
+    throw new EspalierError('settings_invalid', `${file} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  throw new EspalierError('settings_invalid', `${file} must hold one JSON object`);
+}
+
+function invalid(error: z.ZodError): EspalierError {
+  const lines = error.issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${PREFIX}${key} is not a setting`);
+    const name = `${PREFIX}${issue.path.join('.')}`;
+    const missing = issue.code === 'invalid_type' && issue.input === undefined;
+    return [missing ? `${name} is not set` : `${name}: ${issue.message}`];
+  });
+  return new EspalierError('settings_invalid', lines.join('; '), {
+    fix: 'docs/settings.md lists every setting with its default.',
+  });
+}
