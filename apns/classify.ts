@@ -69,7 +69,8 @@ export function classify(answer: PushAnswer, tokenUpdatedAt: Date, attempts: num
     return { kind: 'retry', delayMs: spread(delay) };
   }
   if (answer.status === 200) return { kind: 'accepted' };
-  const treatment = BY_REASON[answer.reason] ?? byStatus(answer.status);
+  const named = BY_REASON[answer.reason] ?? byStatus(answer.status);
+  const treatment = named === 'retire' && answer.status !== 410 ? 'drop' : named;
   switch (treatment) {
     case 'retire': {
       // A TokenUpdate after Apple's timestamp brought a new life to the same token (PSH-06).
@@ -77,7 +78,8 @@ export function classify(answer: PushAnswer, tokenUpdatedAt: Date, attempts: num
       return refreshed ? { kind: 'retry', delayMs: spread(RETRY.tooManyRequests) } : { kind: 'retire_token' };
     }
     case 'retry_token': {
-      const asked = answer.retryAfter === undefined ? RETRY.tooManyRequests * 2 ** Math.min(attempts, 6) : answer.retryAfter * 1000;
+      const asked =
+        answer.retryAfter === undefined ? RETRY.tooManyRequests * 2 ** Math.min(attempts, 6) : answer.retryAfter * 1000;
       return { kind: 'retry', delayMs: Math.max(asked, spread(asked)) };
     }
     case 'retry_server': {

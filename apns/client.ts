@@ -62,4 +62,3 @@ function answerOf(failure: apn.ResponseFailure): PushAnswer {
     ...(Number.isFinite(timestamp) ? { timestamp } : {}),
   };
 }
-

@@ -1,6 +1,6 @@
 import type { EnrollmentRef } from '../core/enrollment.ts';
-import type { Tx } from '../core/tx.ts';
 import type { Secret } from '../core/secret.ts';
+import type { Tx } from '../core/tx.ts';
 import type { DuePush, PushAnswer, PushOutcome } from './types.ts';
 
 export interface PushStore {

@@ -48,9 +48,14 @@ export function createPusher(deps: PusherDeps): Pusher {
     const until = stoppedTopics.get(push.topic) ?? 0;
     const now = deps.clock.now().getTime();
     if (client === undefined || until > now) {
-      const reason = client === undefined ? 'no push certificate for this topic' : 'the topic is stopped after a certificate fault';
+      const reason =
+        client === undefined ? 'no push certificate for this topic' : 'the topic is stopped after a certificate fault';
       const delayMs = Math.max(until - now, 60_000);
-      outcomes.push({ enrollment: push.enrollment, answer: { kind: 'transport_error', message: reason }, verdict: { kind: 'retry', delayMs } });
+      outcomes.push({
+        enrollment: push.enrollment,
+        answer: { kind: 'transport_error', message: reason },
+        verdict: { kind: 'retry', delayMs },
+      });
       return;
     }
     const answer = await client.send(push);

@@ -13,7 +13,13 @@ export interface DuePush {
 
 /** What Apple answered, or that it did not. Milliseconds since the epoch in `timestamp`; seconds in `retryAfter`. */
 export type PushAnswer =
-  | { readonly kind: 'answered'; readonly status: number; readonly reason: string; readonly timestamp?: number; readonly retryAfter?: number }
+  | {
+      readonly kind: 'answered';
+      readonly status: number;
+      readonly reason: string;
+      readonly timestamp?: number;
+      readonly retryAfter?: number;
+    }
   | { readonly kind: 'transport_error'; readonly message: string };
 
 /** What one answer means for one token, its topic and the outbox. */

@@ -1,4 +1,4 @@
-import { EspalierError, type ErrorCode } from '../core/errors.ts';
+import { type ErrorCode, EspalierError } from '../core/errors.ts';
 
 interface ProblemKind {
   readonly status: number;

@@ -20,9 +20,13 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     return Promise.reject(
-      new EspalierError('request_unsupported_encoding', `Content-Encoding ${JSON.stringify(encoding)} is not accepted`, {
-        fix: 'Send the body uncompressed.',
-      }),
+      new EspalierError(
+        'request_unsupported_encoding',
+        `Content-Encoding ${JSON.stringify(encoding)} is not accepted`,
+        {
+          fix: 'Send the body uncompressed.',
+        },
+      ),
     );
   }
   const declared = request.headers['content-length'];
@@ -36,7 +40,7 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    let timer = setTimeout(onIdle, limit.idleMs);
+    const timer = setTimeout(onIdle, limit.idleMs);
 
     function finish(error: EspalierError | undefined): void {
       clearTimeout(timer);
@@ -54,9 +58,13 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
       size += chunk.length;
       bytesInFlight += chunk.length;
       timer.refresh();
-      if (size > limit.maxBytes) return finish(tooLarge(limit, size));
+      if (size > limit.maxBytes) {
+        finish(tooLarge(limit, size));
+        return;
+      }
       if (bytesInFlight > MAX_BODY_BYTES_IN_FLIGHT) {
-        return finish(new EspalierError('service_unavailable', 'too many request bodies are being read at once'));
+        finish(new EspalierError('service_unavailable', 'too many request bodies are being read at once'));
+        return;
       }
       chunks.push(chunk);
     }
@@ -74,5 +82,8 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
 }
 
 function tooLarge(limit: RouteLimit, size: number): EspalierError {
-  return new EspalierError('request_too_large', `the body has ${size} bytes or more; this route takes ${limit.maxBytes}`);
+  return new EspalierError(
+    'request_too_large',
+    `the body has ${size} bytes or more; this route takes ${limit.maxBytes}`,
+  );
 }

@@ -34,7 +34,8 @@ function outcomeOf(body: Row, name: QueryName): Outcome {
 function profilesOf(body: Row): Observation | undefined {
   const profiles = outcomeOf(body, 'espalier_profiles');
   const tables = outcomeOf(body, 'espalier_tables');
-  const absent = tables !== undefined && 'rows' in tables && !tables.rows.some((row) => row['name'] === 'macos_profiles');
+  const absent =
+    tables !== undefined && 'rows' in tables && !tables.rows.some((row) => row['name'] === 'macos_profiles');
   if (profiles === undefined) return absent ? { state: 'table_absent' } : undefined;
   if ('error' in profiles) {
     return /no such table/i.test(profiles.error)

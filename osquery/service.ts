@@ -38,13 +38,22 @@ export function createOsqueryService(deps: OsqueryDeps) {
     const hostIdentifier = text(body['host_identifier']);
     if (secret === undefined || hostIdentifier === undefined) return NODE_INVALID;
     const details = record(body['host_details']);
-    const facts = agentFacts(record(details['system_info']), record(details['os_version']), record(details['osquery_info']));
+    const facts = agentFacts(
+      record(details['system_info']),
+      record(details['os_version']),
+      record(details['osquery_info']),
+    );
     const key = newNodeKey(deps.random);
     const enrolled = await deps.unitOfWork.run(async (tx) => {
       const teamId = await deps.store.teamOfSecret(tx, hashOf(secret));
       if (teamId === undefined) return false;
       const hostId = await deps.hosts.findOrCreate(tx, { hardwareUuid: hostIdentifier, ...facts }, teamId);
-      const node = { keyHash: hashOf(key.reveal()), hostId, hostIdentifier, osqueryVersion: facts.osqueryVersion ?? '' };
+      const node = {
+        keyHash: hashOf(key.reveal()),
+        hostId,
+        hostIdentifier,
+        osqueryVersion: facts.osqueryVersion ?? '',
+      };
       await deps.store.addNode(tx, node, deps.clock.now());
       return true;
     });
@@ -57,18 +66,26 @@ export function createOsqueryService(deps: OsqueryDeps) {
   }
 
   function config(): AgentAnswer {
-    const options = { distributed_interval: Math.max(1, Math.round(deps.intervalMs / 1000)), disable_distributed: false };
+    const options = {
+      distributed_interval: Math.max(1, Math.round(deps.intervalMs / 1000)),
+      disable_distributed: false,
+    };
     return { status: 200, body: { options } };
   }
 
   function distributedRead(nodeKey: string): AgentAnswer {
     const due = nodes.due(nodeKey);
     if (due.length === 0) return { status: 200, body: { queries: {} } };
-    const pick = (part: 'sql' | 'discovery') => Object.fromEntries(due.map((name: QueryName) => [name, QUERIES[name][part]]));
+    const pick = (part: 'sql' | 'discovery') =>
+      Object.fromEntries(due.map((name: QueryName) => [name, QUERIES[name][part]]));
     return { status: 200, body: { queries: pick('sql'), discovery: pick('discovery') } };
   }
 
-  async function distributedWrite(nodeKey: string, hostId: string, body: Readonly<Record<string, unknown>>): Promise<AgentAnswer> {
+  async function distributedWrite(
+    nodeKey: string,
+    hostId: string,
+    body: Readonly<Record<string, unknown>>,
+  ): Promise<AgentAnswer> {
     const report = readReport(body);
     const hasFacts = Object.keys(report.facts).length > 0;
     const { profiles } = report;
@@ -78,7 +95,9 @@ export function createOsqueryService(deps: OsqueryDeps) {
         if (profiles === undefined) return;
         const enrollment = await deps.store.deviceEnrollment(tx, hostId);
         if (enrollment === undefined) return;
-        await deps.applyEffects(tx, [{ kind: 'profiles_observed', enrollment, source: 'osquery', observation: profiles }]);
+        await deps.applyEffects(tx, [
+          { kind: 'profiles_observed', enrollment, source: 'osquery', observation: profiles },
+        ]);
       });
     }
     nodes.reported(nodeKey, { profiles: profiles !== undefined, details: hasFacts });

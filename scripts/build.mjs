@@ -1,8 +1,8 @@
 // Compiles the rooms into dist/ and copies what the compiler does not know (SQL, the template dump).
 // Skips the work when dist/ is newer than every source: `npm run demo` calls this on each start.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,7 +22,11 @@ function sources(folder) {
 
 const files = [...sources('.'), 'package.json', 'tsconfig.json', 'tsconfig.build.json'].sort();
 const hash = createHash('sha256');
-for (const file of files) hash.update(file).update('\0').update(readFileSync(path.join(root, file)));
+for (const file of files)
+  hash
+    .update(file)
+    .update('\0')
+    .update(readFileSync(path.join(root, file)));
 const stamp = hash.digest('hex');
 const stampFile = path.join(root, 'dist', '.sources.sha256');
 const fresh = existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp;

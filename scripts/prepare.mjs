@@ -1,8 +1,8 @@
 // Runs before `npm run demo` and `npm run up` with no dependency: installs from the lockfile where
 // node_modules is missing or older than it, then builds dist/ where it is stale.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,7 +13,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
-const lock = createHash('sha256').update(readFileSync(path.join(root, 'package-lock.json'))).digest('hex');
+const lock = createHash('sha256')
+  .update(readFileSync(path.join(root, 'package-lock.json')))
+  .digest('hex');
 const marker = path.join(root, 'node_modules', '.espalier-lock.sha256');
 const compiler = path.join(root, 'node_modules', 'ts7', 'bin', 'tsc');
 const installed = existsSync(compiler) && existsSync(marker) && readFileSync(marker, 'utf8') === lock;

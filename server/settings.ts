@@ -72,7 +72,8 @@ export function readSettings(environment: NodeJS.ProcessEnv, options: { demo?: b
 }
 
 function readFile(file: string): Record<string, unknown> {
-  if (!existsSync(file)) throw new EspalierError('settings_invalid', `ESPALIER_CONFIG names ${file}, which does not exist`);
+  if (!existsSync(file))
+    throw new EspalierError('settings_invalid', `ESPALIER_CONFIG names ${file}, which does not exist`);
   try {
     const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;

@@ -1,3 +1,4 @@
+import { readSignatureAlgorithm } from '../cms/signature-algorithm.ts';
 import type { Certificate } from '../cms/x509.ts';
 
 /** Why a Mac would refuse the server's certificate; one stable code each. */
@@ -14,7 +15,6 @@ const DAY_MS = 86_400_000;
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 /** Apple HT210176: certificates issued after 1 July 2019 are refused beyond 825 days. */
 const MAX_VALIDITY_DAYS = 825;
-const WEAK_SIGNATURES = new Set(['1.2.840.113549.1.1.4', '1.2.840.113549.1.1.5', '1.2.840.10045.4.1']);
 
 /**
  * What a Mac checks of a TLS server certificate (Apple HT210176): a SAN with the name it dials, serverAuth, at most
@@ -26,15 +26,24 @@ export function leafFaults(chain: readonly Certificate[], hostName: string, now:
   const faults: LeafFault[] = [];
   if (!namesHost(leaf, hostName)) faults.push('tls_name_missing');
   if (!leaf.extendedKeyUsage.includes(SERVER_AUTH)) faults.push('tls_server_auth_missing');
-  if (leaf.notAfter.getTime() - leaf.notBefore.getTime() > MAX_VALIDITY_DAYS * DAY_MS) faults.push('tls_validity_too_long');
+  if (leaf.notAfter.getTime() - leaf.notBefore.getTime() > MAX_VALIDITY_DAYS * DAY_MS)
+    faults.push('tls_validity_too_long');
   const key = leaf.publicKey();
   if (key.asymmetricKeyType === 'rsa' && (key.asymmetricKeyDetails?.modulusLength ?? 0) < 2048) {
     faults.push('tls_key_too_small');
   }
-  if (WEAK_SIGNATURES.has(leaf.signatureAlgorithm)) faults.push('tls_digest_too_weak');
+  if (isWeak(leaf)) faults.push('tls_digest_too_weak');
   if (now < leaf.notBefore || now > leaf.notAfter) faults.push('tls_expired');
   if (!isLinked(chain)) faults.push('tls_chain_incomplete');
   return faults;
+}
+
+function isWeak(leaf: Certificate): boolean {
+  try {
+    return readSignatureAlgorithm(leaf.signatureAlgorithm).digest === 'sha1';
+  } catch {
+    return true;
+  }
 }
 
 function namesHost(leaf: Certificate, hostName: string): boolean {
