@@ -1,0 +1,74 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+
+/** Where a running server's admin API is; the server writes this into its data folder at start. */
+const Endpoint = z.object({ adminUrl: z.string(), publicUrl: z.string() });
+
+export interface Client {
+  readonly publicUrl: string;
+  get(route: string): Promise<unknown>;
+  post(route: string, body: unknown): Promise<unknown>;
+  put(route: string, body: unknown): Promise<unknown>;
+  upload(route: string, body: Uint8Array, contentType: string): Promise<unknown>;
+}
+
+/** What the server answered where it was not a success; `text` is fit to print. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  constructor(status: number, code: string, text: string) {
+    super(text);
+    this.name = 'ApiError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** A client for the server that runs on this data folder, with the token the server left there. */
+export function clientFor(dataFolder: string): Client {
+  const endpointFile = path.join(dataFolder, 'endpoint.json');
+  const tokenFile = path.join(dataFolder, 'admin.token');
+  if (!existsSync(endpointFile) || !existsSync(tokenFile)) {
+    throw new ApiError(0, 'not_running', `No Espalier has been started on ${dataFolder}. Start it, or name its folder with --data.`);
+  }
+  const { adminUrl, publicUrl } = Endpoint.parse(JSON.parse(readFileSync(endpointFile, 'utf8')));
+  const token = readFileSync(tokenFile, 'utf8').trim();
+
+  async function call(method: string, route: string, body?: Uint8Array | string, contentType?: string): Promise<unknown> {
+    const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+    if (contentType !== undefined) headers['content-type'] = contentType;
+    let response: Response;
+    try {
+      response = await fetch(`${adminUrl}/api/v1${route}`, { method, headers, ...(body === undefined ? {} : { body: Buffer.from(body) }) });
+    } catch (cause) {
+      throw new ApiError(0, 'unreachable', `${adminUrl} does not answer: ${reasonOf(cause)}`);
+    }
+    const text = await response.text();
+    const value: unknown = text === '' ? undefined : JSON.parse(text);
+    if (!response.ok) throw problem(response.status, value);
+    return value;
+  }
+
+  return {
+    publicUrl,
+    get: (route) => call('GET', route),
+    post: (route, body) => call('POST', route, JSON.stringify(body), 'application/json'),
+    put: (route, body) => call('PUT', route, JSON.stringify(body), 'application/json'),
+    upload: (route, body, contentType) => call('POST', route, body, contentType),
+  };
+}
+
+const Problem = z.object({ code: z.string(), title: z.string(), detail: z.string(), fix: z.string().optional() });
+
+function problem(status: number, value: unknown): ApiError {
+  const read = Problem.safeParse(value);
+  if (!read.success) return new ApiError(status, 'unknown', `the server answered ${status}`);
+  const { code, title, detail, fix } = read.data;
+  return new ApiError(status, code, [`${title}: ${detail} (${code})`, ...(fix === undefined ? [] : [fix])].join('\n'));
+}
+
+function reasonOf(cause: unknown): string {
+  const inner = cause instanceof Error ? (cause.cause ?? cause) : cause;
+  return inner instanceof Error ? inner.message : String(inner);
+}

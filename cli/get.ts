@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { type Client, clientFor } from './client.ts';
+import { table } from './table.ts';
+
+const Host = z.object({ id: z.string(), name: z.string(), serial_number: z.string().nullable(), os_version: z.string(), team: z.string(), enrollment: z.string() });
+const Page = z.object({ hosts: z.array(Host), next_cursor: z.string().nullable() });
+const Profile = z.object({ id: z.number(), identifier: z.string(), name: z.string(), team: z.string(), channel: z.string(), targets: z.string(), counts: z.record(z.string(), z.number()) });
+const Label = z.object({ name: z.string(), kind: z.string(), hosts: z.number() });
+
+/** Pages of hosts asked for at most; 100 hosts each. */
+const MAX_PAGES = 10_000;
+
+export function addGet(program: Command): void {
+  program
+    .command('get')
+    .description('List hosts, profiles or labels.')
+    .argument('<what>', 'hosts, profiles or labels')
+    .option('--data <folder>', 'data folder of the running server', 'espalier-data')
+    .option('--json', 'as JSON')
+    .action(async (what: string, options: { data: string; json?: boolean }) => {
+      const list = LISTS[what];
+      if (list === undefined) throw new Error(`"${what}" is not hosts, profiles or labels`);
+      const { headings, rows, raw } = await list(clientFor(options.data));
+      console.log(options.json === true ? JSON.stringify(raw, null, 2) : table(headings, rows));
+    });
+}
+
+interface Listing {
+  readonly headings: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly raw: unknown;
+}
+
+const LISTS: Readonly<Record<string, (client: Client) => Promise<Listing>>> = { hosts, profiles, labels };
+
+async function hosts(client: Client): Promise<Listing> {
+  const all: z.output<typeof Host>[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const { hosts: some, next_cursor } = Page.parse(await client.get(`/hosts?limit=100${query}`));
+    all.push(...some);
+    cursor = next_cursor;
+    if (cursor === null) break;
+  }
+  return {
+    headings: ['name', 'serial', 'os', 'team', 'enrolment', 'id'],
+    rows: all.map((host) => [host.name, host.serial_number ?? '', host.os_version, host.team, host.enrollment, host.id]),
+    raw: all,
+  };
+}
+
+async function profiles(client: Client): Promise<Listing> {
+  const { profiles: all } = z.object({ profiles: z.array(Profile) }).parse(await client.get('/profiles'));
+  const counts = (profile: z.output<typeof Profile>) =>
+    Object.entries(profile.counts)
+      .filter(([, count]) => count > 0)
+      .map(([state, count]) => `${count} ${state}`)
+      .join(', ');
+  return {
+    headings: ['id', 'identifier', 'name', 'team', 'channel', 'targets', 'hosts'],
+    rows: all.map((p) => [String(p.id), p.identifier, p.name, p.team, p.channel, p.targets, counts(p)]),
+    raw: all,
+  };
+}
+
+async function labels(client: Client): Promise<Listing> {
+  const { labels: all } = z.object({ labels: z.array(Label) }).parse(await client.get('/labels'));
+  return { headings: ['name', 'kind', 'hosts'], rows: all.map((l) => [l.name, l.kind, String(l.hosts)]), raw: all };
+}
