@@ -1,0 +1,112 @@
+/** The same tests on both engines, each `open()` a fresh migrated database. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { sql } from 'kysely';
+import { describe } from 'vitest';
+import type { Database } from '../../db/database.ts';
+import { openDatabase } from '../../db/database.ts';
+import { migrate, schemaHash } from '../../db/migrate.ts';
+import { buildTemplate } from '../../db/template.ts';
+import { RUN_FOLDER } from './global-setup.ts';
+import { postgresUrl } from './postgres-cluster.ts';
+
+function runFolder(): string {
+  const folder = process.env[RUN_FOLDER];
+  if (folder === undefined) throw new Error('vitest.config.ts does not name test/support/global-setup.ts');
+  return folder;
+}
+
+const server = await postgresUrl(runFolder());
+if (server === undefined) {
+  if (process.env['CI']) throw new Error('no PostgreSQL found: set ESPALIER_TEST_DATABASE_URL or install postgresql');
+  console.log('No PostgreSQL found: tests on it are skipped (set ESPALIER_TEST_DATABASE_URL or install postgresql).');
+}
+
+function urlOf(name: string): string {
+  const url = new URL(server ?? '');
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+async function asAdmin(statement: string): Promise<void> {
+  const db = await openDatabase({ databaseUrl: server ?? '', poolSize: 1, statementTimeoutMs: 60_000 });
+  try {
+    await sql.raw(statement).execute(db.read);
+  } finally {
+    await db.close();
+  }
+}
+
+const suffix = (): string => randomBytes(6).toString('hex');
+let template: Promise<string> | undefined;
+
+/** Built under a name of its own, then renamed: of several processes one wins and the others drop theirs. */
+async function buildPostgresTemplate(): Promise<string> {
+  const name = `espalier_template_${schemaHash().slice(0, 12)}_${path.basename(runFolder()).slice(-6).toLowerCase()}`;
+  const building = `espalier_building_${suffix()}`;
+  await asAdmin(`create database ${building}`);
+  const db = await openDatabase({ databaseUrl: urlOf(building) });
+  await migrate(db);
+  await db.close();
+  try {
+    await asAdmin(`alter database ${building} rename to ${name}`);
+  } catch (error) {
+    if ((error as { code?: string }).code !== '42P04') throw error;
+    await asAdmin(`drop database ${building}`);
+  }
+  return name;
+}
+
+export interface TestDatabaseUrl {
+  readonly url: string;
+  drop(): Promise<void>;
+}
+
+/** A new database on the test server, migrated unless asked otherwise, for a server in a child process. */
+export async function openPostgresUrl(migrated = true): Promise<TestDatabaseUrl> {
+  const name = `espalier_test_${suffix()}`;
+  template ??= migrated ? buildPostgresTemplate() : undefined;
+  await asAdmin(`create database ${name} template ${migrated ? await template : 'template0'}`);
+  return { url: urlOf(name), drop: () => asAdmin(`drop database ${name} with (force)`) };
+}
+
+async function openPostgres(): Promise<Database> {
+  const { url, drop } = await openPostgresUrl();
+  const db = await openDatabase({ databaseUrl: url });
+  return {
+    ...db,
+    async close() {
+      await db.close();
+      await drop();
+    },
+  };
+}
+
+/** PGlite's template outlives the run: it is built once per schema and machine. */
+export function pgliteTemplate(): Promise<string> {
+  return buildTemplate(path.join(tmpdir(), `espalier-templates-${process.getuid?.() ?? 'user'}`));
+}
+
+async function openPglite(): Promise<Database> {
+  const dataFolder = mkdtempSync(path.join(tmpdir(), 'espalier-pglite-'));
+  const db = await openDatabase({ dataFolder, template: await pgliteTemplate() });
+  return {
+    ...db,
+    async close() {
+      await db.close();
+      rmSync(dataFolder, { recursive: true, force: true });
+    },
+  };
+}
+
+export type Open = () => Promise<Database>;
+
+export const hasPostgres = server !== undefined;
+
+/** Describe once per engine. Every `open()` must be closed by the test. */
+export function eachDatabase(tests: (kind: Database['kind'], open: Open) => void): void {
+  describe('pglite', () => tests('pglite', openPglite));
+  describe.skipIf(!hasPostgres)('postgres', () => tests('postgres', openPostgres));
+}
