@@ -1,6 +1,6 @@
 import { isBinaryPlist } from './read.ts';
 
-const MARKUP = /<(?:(\/?)(dict|array|key|string)\b([^<>]*)>|!--|!\[CDATA\[|!DOCTYPE[^>[]{0,400}\[)/g;
+const MARKUP = /<(?:(\/?)(dict|array|key|string)\b([^<>]*)>|!--|!\[CDATA\[|!DOCTYPE[^<>[]{0,400}\[)/g;
 
 /**
  * The named top-level strings of an XML list that the reader refused: a result is authenticated before it is read, so it

@@ -24,15 +24,16 @@ export function writePlistBytes(value: Writable): Buffer {
   return Buffer.from(writePlist(value), 'utf8');
 }
 
-const PLAIN = /^[\t\n -%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]*$/;
-const ENCODABLE = /^[\t\n\r -\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]*$/u;
+// Searches for one bad character: `^[good]*$` with the u flag recurses and overflows the stack on a long string.
+const SPECIAL = /[^\t\n -%'-;=?-~\u00a0-\ud7ff\ue000-\ufffd]/;
+const UNENCODABLE = /[^\t\n\r -\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u;
 const ESCAPED = /[&<>\r]/g;
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '\r': '&#xD;' };
 
 /** For element content only: quotes stay, so the result is not fit for an attribute. */
 export function escapeXml(text: string): string {
-  if (PLAIN.test(text)) return text;
-  if (!ENCODABLE.test(text)) {
+  if (!SPECIAL.test(text)) return text;
+  if (UNENCODABLE.test(text)) {
     throw new EspalierError('plist_unencodable', 'A control character, a lone surrogate or U+FFFE cannot stand in XML');
   }
   // A parser turns a raw CR into LF, so it has to travel as a reference.
@@ -110,8 +111,9 @@ class Writer {
   }
 
   #text(text: string): string {
-    if (PLAIN.test(text)) return text;
-    if (!ENCODABLE.test(text)) throw this.#error('A control character, a lone surrogate or U+FFFE cannot stand in XML');
+    if (!SPECIAL.test(text)) return text;
+    if (UNENCODABLE.test(text))
+      throw this.#error('A control character, a lone surrogate or U+FFFE cannot stand in XML');
     return escapeXml(text);
   }
 

@@ -1,6 +1,6 @@
 import type { ErrorCode, EspalierError } from '../core/errors.ts';
-import { expandReferences, type Refuse } from './scalars.ts';
-import { decodeUtf8, isSpace } from './xml-lexis.ts';
+import { expandReferences } from './scalars.ts';
+import { decodeUtf8, isSpace, type Refuse } from './xml-lexis.ts';
 
 const LT = 0x3c;
 const GT = 0x3e;
@@ -143,8 +143,23 @@ export class XmlCursor {
   }
 }
 
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** CRLF and CR become LF. In place in a buffer: a regular expression takes six seconds over 32 MB that are all CR. */
 function unifyLines(text: string): string {
-  return text.replace(/\r\n?/g, '\n');
+  const units = Buffer.from(text, 'utf16le');
+  let to = 0;
+  for (let from = 0; from < units.length; from += 2) {
+    const low = units[from] as number;
+    const high = units[from + 1] as number;
+    const isReturn = low === CR && high === 0;
+    if (isReturn && units[from + 2] === LF && units[from + 3] === 0) continue;
+    units[to] = isReturn ? LF : low;
+    units[to + 1] = high;
+    to += 2;
+  }
+  return units.toString('utf16le', 0, to);
 }
 
 function positionOf(text: string, what: string, from: number): number {

@@ -1,5 +1,7 @@
-import { EspalierError } from '../core/errors.ts';
-import type { Refuse } from './scalars.ts';
+import { type ErrorCode, EspalierError } from '../core/errors.ts';
+
+/** Makes the located error, so that these functions need not know where in the document they are. */
+export type Refuse = (code: ErrorCode, detail: string) => EspalierError;
 
 export type Tag =
   | 'plist'

@@ -69,6 +69,10 @@ test.each<[string, unknown, string | undefined]>([
 });
 
 describe('bounds', () => {
+  test('a long string of characters outside the BMP does not exhaust a regular expression', () => {
+    expect(writePlist('🌳'.repeat(4_000_000)).length).toBeGreaterThan(8_000_000);
+  });
+
   test('a value that holds itself is refused', () => {
     expect(() => writePlist(cyclic)).toThrow(expect.objectContaining({ code: 'plist_unencodable' }));
   });
