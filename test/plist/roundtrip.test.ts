@@ -76,7 +76,9 @@ describe('against the plist package', () => {
   });
 });
 
-describe('against the system’s own tools', () => {
+const seed = Date.now() % 2 ** 31;
+
+describe(`against the system’s own tools, seed ${seed}`, () => {
   let folder = '';
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'plist-'));
@@ -94,7 +96,7 @@ describe('against the system’s own tools', () => {
         maxLength: 40,
       },
     ),
-    1,
+    { numRuns: 1, seed },
   )[0] as PlistValue[];
   const xmllint = toolPath('xmllint');
   const plistutil = toolPath('plistutil');
