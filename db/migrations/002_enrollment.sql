@@ -6,6 +6,8 @@ create table enroll_link (
   team_id       int         not null references team (id),
   uses_allowed  int         not null check (uses_allowed > 0),
   uses          int         not null default 0,
+  -- Challenges minted and not spent, at most: expired ones are counted out when the bound is met.
+  outstanding   int         not null default 0,
   expires_at    timestamptz not null,
   created_at    timestamptz not null
 );
@@ -87,8 +89,8 @@ create table certificate (
                      check (standing in ('unbound', 'current', 'superseded', 'quarantined')),
   pinned_at          timestamptz
 );
--- A retried request (same transactionID, same key) finds its certificate again (SCE-09).
-create unique index certificate_request on certificate (transaction_id, public_key_sha256);
+-- One challenge, one certificate (S2); by it a retried request finds its certificate again (SCE-09).
+create unique index certificate_challenge on certificate (challenge_id);
 create index certificate_enrollment on certificate (enrollment_id) where enrollment_id is not null;
 
 -- The Command dictionary as XML, shared by every host that gets the same bytes.
