@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { EspalierError } from '../core/errors.ts';
 import {
   type Asn1Element,
@@ -25,7 +25,7 @@ import {
 } from './certificate-extensions.ts';
 import { type Name, readName } from './names.ts';
 import { OID } from './oids.ts';
-import { isAcceptableKey } from './signature-algorithm.ts';
+import { readPublicKey } from './public-key.ts';
 
 /** Apple's attestation certificates, the largest met, stay below 2 KB; RSA-8192 with 256 names below 16 KB. */
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
@@ -64,24 +64,7 @@ export interface Certificate {
 const NO_NAMES: SubjectAltName = { dns: [], uri: [], ip: [], email: [] };
 const NO_EXTENSIONS: ReadonlyMap<string, Extension> = new Map();
 
-export const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-
-/** A public key this server is willing to use, or the given code. */
-export function readPublicKey(
-  spkiDer: Buffer,
-  code: 'certificate_malformed' | 'certificate_request_malformed',
-): KeyObject {
-  let key: KeyObject;
-  try {
-    key = createPublicKey({ key: spkiDer, format: 'der', type: 'spki' });
-  } catch (cause) {
-    throw new EspalierError(code, 'the public key cannot be read', { cause });
-  }
-  if (!isAcceptableKey(key)) {
-    throw new EspalierError(code, 'the public key is neither RSA of 1024 to 8192 bits nor on P-256, P-384 or P-521');
-  }
-  return key;
-}
+export const sha256Hex = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
 
 export function parseCertificate(
   bytes: Uint8Array,

@@ -1,7 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { EspalierError, hasCode } from '../core/errors.ts';
 import { type Asn1Element, bitStringOctets, Fields, objectIdentifier, readAsn1, smallInteger, TAG } from './asn1.ts';
-import { readPublicKey } from './certificate.ts';
 import {
   type CertificateExtensions,
   type Extension,
@@ -11,6 +10,7 @@ import {
 import { bitString, implicitConstructed, int, isPrintable, oid, printable, seq, set, utf8 } from './der.ts';
 import { decodeString, encodeName, type Name, readName } from './names.ts';
 import { OID } from './oids.ts';
+import { readPublicKey } from './public-key.ts';
 import {
   readSignatureAlgorithm,
   signatureAlgorithmDer,

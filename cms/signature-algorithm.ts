@@ -36,10 +36,6 @@ const SCHEME_BY_OID: ReadonlyMap<string, SignatureScheme> = new Map([
 
 /** RFC 8017 8.1: a longer salt than the largest digest here serves nobody. */
 const MAX_SALT_LENGTH = 64;
-/** Below 1024 anyone forges; above 8192 a verification costs the server more than it proves. */
-const RSA_BITS = { least: 1024, most: 8192 };
-const CURVES: ReadonlySet<string> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
-
 function refused(detail: string): EspalierError {
   return new EspalierError('cms_algorithm_refused', detail);
 }
@@ -91,18 +87,6 @@ export function readMaskDigest(element: Asn1Element | undefined): Digest {
   const digest = readDigestAlgorithm(fields.next(TAG.sequence));
   fields.end();
   return digest;
-}
-
-/** Whether a key may verify at all. RFC 8017 3.1: e odd and at least 3; e = 1 makes every signature valid. */
-export function isAcceptableKey(key: KeyObject): boolean {
-  const details = key.asymmetricKeyDetails ?? {};
-  if (key.asymmetricKeyType === 'ec') return CURVES.has(details.namedCurve ?? '');
-  if (key.asymmetricKeyType !== 'rsa' && key.asymmetricKeyType !== 'rsa-pss') return false;
-  const bits = details.modulusLength ?? 0;
-  const exponent = details.publicExponent ?? 0n;
-  return (
-    bits >= RSA_BITS.least && bits <= RSA_BITS.most && exponent >= 3n && exponent < 2n ** 33n && exponent % 2n === 1n
-  );
 }
 
 /** The key's type must be the algorithm's: else a key could be used under rules it was not made for. */

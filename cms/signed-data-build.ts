@@ -1,4 +1,4 @@
-import { createHash, type KeyObject, sign } from 'node:crypto';
+import { hash, type KeyObject, sign } from 'node:crypto';
 import { EspalierError } from '../core/errors.ts';
 import { parseCertificate } from './certificate.ts';
 import { contentInfo, issuerAndSerial } from './content-info.ts';
@@ -63,7 +63,7 @@ function attributeSet(input: SignedDataInput, contentType: string, digest: Signi
   if (new Set(types).size !== types.length) throw new EspalierError('cms_malformed', 'a signed attribute twice');
   return set(
     attribute(OID.contentType, oid(contentType)),
-    attribute(OID.messageDigest, octetString(createHash(digest).update(input.content).digest())),
+    attribute(OID.messageDigest, octetString(hash(digest, input.content, 'buffer'))),
     ...(input.signingTime === undefined ? [] : [attribute(OID.signingTime, time(input.signingTime))]),
     ...(input.extraSignedAttributes ?? []).map((extra) => attribute(extra.oid, extra.value)),
   );

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { EspalierError } from '../core/errors.ts';
 import { Asn1Budget, type Asn1Element, Fields, objectIdentifier, octets, readAsn1, smallInteger, TAG } from './asn1.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
@@ -245,7 +245,7 @@ function checkAttributes(
   }
   const messageDigest = singleValue(attributes, OID.messageDigest, 'messageDigest');
   if (messageDigest.tag !== TAG.octetString) throw malformed('messageDigest is not an OCTET STRING');
-  const expected = createHash(digestAlgorithm).update(content).digest();
+  const expected = hash(digestAlgorithm, content, 'buffer');
   if (messageDigest.body.length !== expected.length || !timingSafeEqual(messageDigest.body, expected)) {
     throw invalid('the content is not what was signed');
   }
