@@ -30,17 +30,30 @@ export function clientFor(dataFolder: string): Client {
   const endpointFile = path.join(dataFolder, 'endpoint.json');
   const tokenFile = path.join(dataFolder, 'admin.token');
   if (!existsSync(endpointFile) || !existsSync(tokenFile)) {
-    throw new ApiError(0, 'not_running', `No Espalier has been started on ${dataFolder}. Start it, or name its folder with --data.`);
+    throw new ApiError(
+      0,
+      'not_running',
+      `No Espalier has been started on ${dataFolder}. Start it, or name its folder with --data.`,
+    );
   }
   const { adminUrl, publicUrl } = Endpoint.parse(JSON.parse(readFileSync(endpointFile, 'utf8')));
   const token = readFileSync(tokenFile, 'utf8').trim();
 
-  async function call(method: string, route: string, body?: Uint8Array | string, contentType?: string): Promise<unknown> {
+  async function call(
+    method: string,
+    route: string,
+    body?: Uint8Array | string,
+    contentType?: string,
+  ): Promise<unknown> {
     const headers: Record<string, string> = { authorization: `Bearer ${token}` };
     if (contentType !== undefined) headers['content-type'] = contentType;
     let response: Response;
     try {
-      response = await fetch(`${adminUrl}/api/v1${route}`, { method, headers, ...(body === undefined ? {} : { body: Buffer.from(body) }) });
+      response = await fetch(`${adminUrl}/api/v1${route}`, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: Buffer.from(body) }),
+      });
     } catch (cause) {
       throw new ApiError(0, 'unreachable', `${adminUrl} does not answer: ${reasonOf(cause)}`);
     }

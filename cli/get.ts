@@ -3,9 +3,24 @@ import { z } from 'zod';
 import { type Client, clientFor } from './client.ts';
 import { table } from './table.ts';
 
-const Host = z.object({ id: z.string(), name: z.string(), serial_number: z.string().nullable(), os_version: z.string(), team: z.string(), enrollment: z.string() });
+const Host = z.object({
+  id: z.string(),
+  name: z.string(),
+  serial_number: z.string().nullable(),
+  os_version: z.string(),
+  team: z.string(),
+  enrollment: z.string(),
+});
 const Page = z.object({ hosts: z.array(Host), next_cursor: z.string().nullable() });
-const Profile = z.object({ id: z.number(), identifier: z.string(), name: z.string(), team: z.string(), channel: z.string(), targets: z.string(), counts: z.record(z.string(), z.number()) });
+const Profile = z.object({
+  id: z.number(),
+  identifier: z.string(),
+  name: z.string(),
+  team: z.string(),
+  channel: z.string(),
+  targets: z.string(),
+  counts: z.record(z.string(), z.number()),
+});
 const Label = z.object({ name: z.string(), kind: z.string(), hosts: z.number() });
 
 /** Pages of hosts asked for at most; 100 hosts each. */
@@ -46,7 +61,14 @@ async function hosts(client: Client): Promise<Listing> {
   }
   return {
     headings: ['name', 'serial', 'os', 'team', 'enrolment', 'id'],
-    rows: all.map((host) => [host.name, host.serial_number ?? '', host.os_version, host.team, host.enrollment, host.id]),
+    rows: all.map((host) => [
+      host.name,
+      host.serial_number ?? '',
+      host.os_version,
+      host.team,
+      host.enrollment,
+      host.id,
+    ]),
     raw: all,
   };
 }

@@ -1,8 +1,14 @@
 /** Rows as aligned columns with a heading, for a terminal. Control characters of device names must not reach it (I13). */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const clean = rows.map((row) => row.map(printable));
-  const widths = headings.map((heading, column) => Math.max(heading.length, ...clean.map((row) => (row[column] ?? '').length)));
-  const line = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+  const widths = headings.map((heading, column) =>
+    Math.max(heading.length, ...clean.map((row) => (row[column] ?? '').length)),
+  );
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
   return [line(headings.map((heading) => heading.toUpperCase())), ...clean.map(line)].join('\n');
 }
 

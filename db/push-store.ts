@@ -20,8 +20,11 @@ export function pushStore(db: Database): PushStore {
         insert into push_outbox (enrollment_id, reason, due_at, created_at)
         select id, ${reason}, ${dueAt}, ${dueAt} from unnest(${sql.val([...enrollments])}::bigint[]) as id order by id
         on conflict (enrollment_id) do update
-          set due_at = least(push_outbox.due_at, excluded.due_at)
-          where push_outbox.due_at > excluded.due_at and push_outbox.lease_until is null
+          -- Under way already: this request may be about a command that the Mac's next poll is too early for.
+          set due_at = case when push_outbox.lease_until is null then least(push_outbox.due_at, excluded.due_at)
+                            else excluded.due_at end,
+              again = push_outbox.lease_until is not null
+          where push_outbox.due_at > excluded.due_at or push_outbox.lease_until is not null
       `.execute(executorOf(tx));
     },
 
@@ -82,10 +85,14 @@ export function pushStore(db: Database): PushStore {
         `.execute(executor);
         await sql`
           delete from push_outbox
-          where lease_owner = ${owner} and enrollment_id = any(${column(done, (o) => o.enrollment)}::bigint[])
+          where lease_owner = ${owner} and not again and enrollment_id = any(${column(done, (o) => o.enrollment)}::bigint[])
         `.execute(executor);
         await sql`
-          update push_outbox o set lease_until = null, lease_owner = null, attempts = o.attempts + 1, due_at = t.due_at
+          update push_outbox set lease_until = null, lease_owner = null, again = false, attempts = 0
+          where lease_owner = ${owner} and again and enrollment_id = any(${column(done, (o) => o.enrollment)}::bigint[])
+        `.execute(executor);
+        await sql`
+          update push_outbox o set lease_until = null, lease_owner = null, again = false, attempts = o.attempts + 1, due_at = t.due_at
           from unnest(${column(again, (o) => o.enrollment)}::bigint[], ${column(again, dueAt(now))}::timestamptz[]) as t (id, due_at)
           where o.enrollment_id = t.id and o.lease_owner = ${owner}
         `.execute(executor);

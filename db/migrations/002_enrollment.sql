@@ -158,6 +158,8 @@ create table push_outbox (
   attempts      int         not null default 0,
   lease_until   timestamptz,
   lease_owner   text,
+  -- Asked for again while leased: it is sent once more in place of being deleted.
+  again         boolean     not null default false,
   created_at    timestamptz not null
 ) with (fillfactor = 70);
 create index push_outbox_due on push_outbox (due_at);

@@ -1,0 +1,68 @@
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import type { Server } from 'node:https';
+import { readPem } from '../cms/pem.ts';
+import { parseCertificate } from '../cms/x509.ts';
+import type { Clock } from '../core/clock.ts';
+import { EspalierError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { leafFaults } from './tls-leaf.ts';
+
+/** Milliseconds between looks at the certificate files. */
+const WATCH_MS = 2000;
+
+export interface TlsMaterial {
+  /** PEM, leaf first, then intermediates. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Reads and checks the TLS files. Errors: settings_invalid with one stable word per fault a Mac would refuse. */
+export function readTls(certFile: string, keyFile: string, publicUrl: string, clock: Clock): TlsMaterial {
+  const material = { cert: readText('ESPALIER_TLS_CERT', certFile), key: readText('ESPALIER_TLS_KEY', keyFile) };
+  checkTls(material, publicUrl, clock, certFile);
+  return material;
+}
+
+export function checkTls(material: TlsMaterial, publicUrl: string, clock: Clock, origin: string): void {
+  const chain = readPem(material.cert).map(({ der }) => parseCertificate(der));
+  const faults = leafFaults(chain, new URL(publicUrl).hostname.replace(/^\[|\]$/g, ''), clock.now());
+  if (faults.length > 0) {
+    throw new EspalierError(
+      'settings_invalid',
+      `a Mac would refuse the certificate in ${origin}: ${faults.join(', ')}`,
+      {
+        fix: 'docs/settings.md explains each of these words.',
+      },
+    );
+  }
+}
+
+/** Reloads the files when they change; a certificate that a Mac would refuse leaves the old one in place. */
+export function watchTls(
+  server: Server,
+  files: { cert: string; key: string },
+  publicUrl: string,
+  clock: Clock,
+  log: Log,
+): () => void {
+  const reload = () => {
+    try {
+      server.setSecureContext(readTls(files.cert, files.key, publicUrl, clock));
+      log.info({ cert: files.cert }, 'TLS certificate reloaded');
+    } catch (error) {
+      log.error({ err: error, cert: files.cert }, 'the new TLS certificate is not used; the old one stays');
+    }
+  };
+  watchFile(files.cert, { interval: WATCH_MS }, reload);
+  return () => unwatchFile(files.cert, reload);
+}
+
+function readText(variable: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new EspalierError('settings_invalid', `${variable}: ${file} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
