@@ -30,9 +30,6 @@ export const TAG = {
   set: 0x31,
 } as const;
 
-export const context = (number: number): number => 0x80 | number;
-export const contextConstructed = (number: number): number => 0xa0 | number;
-
 export interface Asn1Limits {
   readonly maxNodes?: number;
   readonly maxDepth?: number;
@@ -183,7 +180,8 @@ export function walk(element: Asn1Element, visit: (element: Asn1Element) => void
   const waiting = [element];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     visit(next);
-    if (next.constructed) waiting.push(...next.children.toReversed());
+    // One by one: spreading 200,000 arguments overflows the stack.
+    if (next.constructed) for (const child of next.children.toReversed()) waiting.push(child);
   }
 }
 

@@ -6,13 +6,17 @@ const MAX_OID_OCTETS = 64;
 export function octets(element: Asn1Element): Buffer {
   if (!element.constructed) return element.body;
   const parts: Buffer[] = [];
-  const waiting = element.children.toReversed();
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (next.tag === TAG.octetString) parts.push(next.body);
-    else if (next.tag === TAG.constructedOctetString) waiting.push(...next.children.toReversed());
-    else throw asn1Malformed('segment of an OCTET STRING is none', next.start);
-  }
+  collectSegments(element, parts);
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+}
+
+/** Recursion is bounded: no element is deeper than its budget's `maxDepth`. */
+function collectSegments(element: Asn1Element, parts: Buffer[]): void {
+  for (const segment of element.children) {
+    if (segment.tag === TAG.octetString) parts.push(segment.body);
+    else if (segment.tag === TAG.constructedOctetString) collectSegments(segment, parts);
+    else throw asn1Malformed('segment of an OCTET STRING is none', segment.start);
+  }
 }
 
 /** A BIT STRING of whole octets: keys and signatures. */

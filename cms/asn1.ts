@@ -3,8 +3,6 @@ export {
   Asn1Element,
   type Asn1Limits,
   asn1Malformed,
-  context,
-  contextConstructed,
   DEFAULT_MAX_DEPTH,
   DEFAULT_MAX_NODES,
   Fields,

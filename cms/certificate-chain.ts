@@ -48,6 +48,16 @@ export function verifyCertificateSignature(
   }
 }
 
+/** An intermediate with an unusable key has issued nothing; it must not spoil the chain beside it. */
+function isSignedBy(cert: Certificate, issuer: Certificate, options: ChainOptions): boolean {
+  try {
+    return verifyCertificateSignature(cert, issuer.publicKey(), options);
+  } catch (error) {
+    if (hasCode(error, 'certificate_malformed', 'asn1_malformed')) return false;
+    throw error;
+  }
+}
+
 function mayHaveIssued(issuer: Certificate, cert: Certificate, below: number): boolean {
   if (!issuer.subjectDer.equals(cert.issuerDer) || !issuer.isCa) return false;
   if (issuer.keyUsage !== undefined && !issuer.keyUsage.has('keyCertSign')) return false;
@@ -86,7 +96,7 @@ export function verifyChain(
     for (const issuer of [...roots, ...intermediates]) {
       if (!mayHaveIssued(issuer, top, below) || chain.some((cert) => cert.sha256 === issuer.sha256)) continue;
       if (++checks > MAX_SIGNATURE_CHECKS) return undefined;
-      if (!verifyCertificateSignature(top, issuer.publicKey(), options)) continue;
+      if (!isSignedBy(top, issuer, options)) continue;
       const found = extend([...chain, issuer]);
       if (found !== undefined) return found;
     }

@@ -71,8 +71,9 @@ export function parseCertificate(
   limits: Asn1Limits = { maxNodes: MAX_CERTIFICATE_NODES },
 ): Certificate {
   if (bytes.length > MAX_CERTIFICATE_BYTES) throw new EspalierError('certificate_malformed', 'certificate too large');
-  // A copy: the caller's buffer may be a whole request body, which a cached certificate would keep alive.
-  const der = Buffer.from(bytes);
+  // A copy of its own, not from node's pool: a cached certificate would keep a request body or an 8 KB slab alive.
+  const der = Buffer.allocUnsafeSlow(bytes.length);
+  der.set(bytes);
   const outer = new Fields(readAsn1(der, limits), TAG.sequence, 'certificate_malformed', 'Certificate');
   const tbs = outer.next(TAG.sequence);
   const signatureAlgorithm = outer.next(TAG.sequence);

@@ -124,13 +124,14 @@ export function decryptEnvelopedData(ber: Uint8Array, options: DecryptOptions): 
   contentFields.end();
   if (encryptedContent === undefined) throw new EspalierError('cms_malformed', 'the encrypted content is missing');
 
+  const encrypted = octets(encryptedContent);
   const addressed = findRecipient(recipientInfos, options);
   const facts = CIPHERS[cipher];
   const contentKey = decryptKey(addressed.encryptedKey, addressed.transport, addressed.key, facts.keyOctets);
   const fullKey = cipher === 'des-cbc' ? Buffer.concat([contentKey, contentKey, contentKey]) : contentKey;
   try {
     const decipher = createDecipheriv(NODE_CIPHER[cipher], fullKey, iv);
-    const content = Buffer.concat([decipher.update(octets(encryptedContent)), decipher.final()]);
+    const content = Buffer.concat([decipher.update(encrypted), decipher.final()]);
     return { content, cipher, recipient: addressed.certificate };
   } catch {
     // Neither cause nor detail: which of the faults it was is what an oracle is made of.

@@ -6,6 +6,8 @@ import { type Digest, readDigestAlgorithm, readMaskDigest } from './signature-al
 
 /** RFC 8017 7.2.1: 00 02, at least eight non-zero octets, 00. */
 const PKCS1_OVERHEAD = 11;
+/** Each draw leaves 1/256 to be drawn again: random octets need two or three, a broken source all. */
+const MAX_PADDING_DRAWS = 64;
 
 export type KeyTransport = { readonly kind: 'pkcs1' } | { readonly kind: 'oaep'; readonly digest: Digest };
 
@@ -40,9 +42,11 @@ export function encryptKey(key: Uint8Array, recipient: KeyObject, random: (octet
   const message = Buffer.alloc(modulus);
   message[1] = 2;
   const padding = modulus - key.length - 3;
-  for (let filled = 0; filled < padding; ) {
+  let filled = 0;
+  for (let draw = 0; filled < padding && draw < MAX_PADDING_DRAWS; draw++) {
     for (const octet of random(padding - filled)) if (octet !== 0) message[2 + filled++] = octet;
   }
+  if (filled < padding) throw new EspalierError('internal_error', 'the source of random octets yields zeros');
   message.set(key, modulus - key.length);
   return publicEncrypt({ key: recipient, padding: constants.RSA_NO_PADDING }, message);
 }

@@ -110,7 +110,7 @@ export function parseCertificationRequest(bytes: Uint8Array): CertificationReque
         if (scheme.digest === undefined || (scheme.digest === 'sha1' && options.allowSha1 !== true)) return false;
         return verifySignature(scheme, scheme.digest, publicKey(), info.raw, signature);
       } catch (error) {
-        if (hasCode(error, 'cms_algorithm_refused', 'cms_malformed')) return false;
+        if (hasCode(error, 'cms_algorithm_refused', 'cms_malformed', 'asn1_malformed')) return false;
         throw error;
       }
     },

@@ -36,8 +36,12 @@ export function readPublicKey(spkiDer: Uint8Array, code: PublicKeyCode): KeyObje
   fields.end();
   const type = objectIdentifier(algorithm.next(TAG.oid));
   let jwk: JsonWebKey | undefined;
+  const curve = type === OID.ecPublicKey ? objectIdentifier(algorithm.next(TAG.oid)) : undefined;
+  // RFC 3279 2.3.1: NULL, which some leave out.
+  if (type === OID.rsaEncryption) algorithm.optional(TAG.null);
   if (type === OID.rsaEncryption || type === OID.rsassaPss) jwk = rsaNumbers(bits, code);
-  else if (type === OID.ecPublicKey) jwk = ecNumbers(bits, objectIdentifier(algorithm.next(TAG.oid)));
+  else if (curve !== undefined) jwk = ecNumbers(bits, curve);
+  if (type !== OID.rsassaPss) algorithm.end();
   if (jwk === undefined) throw unacceptable();
   try {
     // A key restricted to PSS keeps its restriction only in its own form (RFC 4055 1.2).

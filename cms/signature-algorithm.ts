@@ -61,6 +61,10 @@ export function readSignatureAlgorithm(element: Asn1Element): SignatureScheme {
   }
   const scheme = SCHEME_BY_OID.get(dotted);
   if (scheme === undefined) throw refused(`signature algorithm ${dotted} is not accepted`);
+  // RFC 3370 3.2 NULL, RFC 5758 3.2 nothing; both forms are met with both.
+  const parameters = fields.optional(TAG.null);
+  fields.end();
+  if (parameters !== undefined && parameters.body.length !== 0) throw refused('signature algorithm with parameters');
   return scheme;
 }
 

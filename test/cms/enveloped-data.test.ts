@@ -137,6 +137,12 @@ describe('unpadding', () => {
     expect(unpadConstantTime(padded(Buffer.alloc(24, 1)), 16, substitute)).toEqual(substitute);
   });
 
+  it('a source of nothing but zeros ends in an error, not in a loop', () => {
+    expect(codeOf(() => encryptKey(Buffer.alloc(16, 5), server.publicKey, (octets) => Buffer.alloc(octets)))).toBe(
+      'internal_error',
+    );
+  });
+
   it('padding is 00 02, never a zero before the separator, and node can undo it', () => {
     const sparse = (octets: number): Buffer =>
       Buffer.from(randomBytes(octets).map((octet) => (octet < 128 ? 0 : octet)));

@@ -85,9 +85,7 @@ describe('certification requests', () => {
         const code = codeOf(() => {
           verified = parseCertificationRequest(bytes).verify();
         });
-        // The NULL parameters of the outer algorithm are not signed; changing them changes nothing that is read.
-        if (code === 'accepted' && verified)
-          expect(bytes.subarray(0, -257).includes(request.subarray(4, -280))).toBe(true);
+        expect(code === 'accepted' && verified).toBe(false);
       }),
       { numRuns: 300 },
     );
