@@ -1,0 +1,89 @@
+import type { Channel } from '../core/enrollment.ts';
+import { EMPTY_FINGERPRINT, versionFingerprint, xor } from './fingerprint.ts';
+import type { CatalogueLabel, CatalogueProfile, CatalogueRows, CatalogueVersion, Fingerprint, Slot } from './types.ts';
+
+export interface IndexedVersion extends CatalogueVersion {
+  readonly fingerprint: Fingerprint;
+}
+
+/** The catalogue as decisions read it. Immutable; a newer epoch is another one. */
+export interface Catalogue {
+  readonly epoch: number;
+  readonly slots: ReadonlyMap<number, Slot>;
+  readonly labels: ReadonlyMap<number, CatalogueLabel>;
+  readonly versions: ReadonlyMap<number, IndexedVersion>;
+  readonly profiles: readonly CatalogueProfile[];
+  /** Every version a slot ever had, in every team, live or not. */
+  versionsOfSlot(slotId: number): readonly IndexedVersion[];
+  slotNamed(channel: Channel, identifier: string): Slot | undefined;
+  /** Live profiles of a team for one channel, by slot. Only MDM profiles: declarations have their own delivery. */
+  profilesOf(teamId: number, channel: Channel): readonly CatalogueProfile[];
+  profileInSlot(teamId: number, slotId: number): CatalogueProfile | undefined;
+}
+
+export type Digest = (...parts: (string | Buffer)[]) => Buffer;
+
+/** `previous` spares the fingerprints already computed: versions are immutable. */
+export function indexCatalogue(rows: CatalogueRows, digest: Digest, previous?: Catalogue): Catalogue {
+  const slots = new Map(rows.slots.map((slot) => [slot.id, slot]));
+  const named = new Map(rows.slots.filter(isProfileSlot).map((slot) => [name(slot.channel, slot.identifier), slot]));
+  const versions = new Map<number, IndexedVersion>();
+  const bySlot = new Map<number, IndexedVersion[]>();
+  for (const row of rows.versions) {
+    const fingerprint = previous?.versions.get(row.id)?.fingerprint ?? versionFingerprint(digest, row.id);
+    const version = { ...row, fingerprint };
+    versions.set(row.id, version);
+    push(bySlot, row.slotId, version);
+  }
+  const byTeam = new Map<string, CatalogueProfile[]>();
+  const inSlot = new Map<string, CatalogueProfile>();
+  for (const profile of [...rows.profiles].sort((one, other) => one.slotId - other.slotId)) {
+    const slot = slots.get(profile.slotId);
+    if (slot === undefined || !isProfileSlot(slot)) continue;
+    push(byTeam, team(profile.teamId, slot.channel), profile);
+    inSlot.set(`${profile.teamId} ${profile.slotId}`, profile);
+  }
+  return {
+    epoch: rows.epoch,
+    slots,
+    labels: new Map(rows.labels.map((label) => [label.id, label])),
+    versions,
+    profiles: rows.profiles,
+    versionsOfSlot: (slotId) => bySlot.get(slotId) ?? [],
+    slotNamed: (channel, identifier) => named.get(name(channel, identifier)),
+    profilesOf: (teamId, channel) => byTeam.get(team(teamId, channel)) ?? [],
+    profileInSlot: (teamId, slotId) => inSlot.get(`${teamId} ${slotId}`),
+  };
+}
+
+/** The fingerprint of a set of versions. An unknown version cannot be part of one: throws. */
+export function fingerprintOf(catalogue: Catalogue, applied: Iterable<number>): Fingerprint {
+  let sum = EMPTY_FINGERPRINT;
+  for (const id of applied) sum = xor(sum, versionOf(catalogue, id).fingerprint);
+  return sum;
+}
+
+/** A version that a row names and the catalogue of that row's own snapshot lacks is a fault of that row. */
+export function versionOf(catalogue: Catalogue, id: number): IndexedVersion {
+  const version = catalogue.versions.get(id);
+  if (version === undefined) throw new RangeError(`version ${id} is not in the catalogue of epoch ${catalogue.epoch}`);
+  return version;
+}
+
+function isProfileSlot(slot: Slot): boolean {
+  return slot.kind === 'mdm';
+}
+
+function name(channel: Channel, identifier: string): string {
+  return `${channel} ${identifier}`;
+}
+
+function team(teamId: number, channel: Channel): string {
+  return `${teamId} ${channel}`;
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}

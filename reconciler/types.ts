@@ -1,0 +1,201 @@
+import type { ErrorChainItem, OpRef } from '../core/effects.ts';
+import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
+
+/** What can hold one thing at a time: Apple replaces by identifier within a channel (design §4). */
+export interface Slot {
+  readonly id: number;
+  readonly kind: 'mdm' | 'ddm';
+  readonly channel: Channel;
+  readonly identifier: string;
+}
+
+/** `none` = the whole team; the other two read `includeLabelIds`. */
+export type IncludeMode = 'none' | 'any' | 'all';
+
+/** A live profile of a team and who should have it. */
+export interface CatalogueProfile {
+  readonly id: number;
+  readonly teamId: number;
+  readonly slotId: number;
+  readonly name: string;
+  readonly includeMode: IncludeMode;
+  readonly includeLabelIds: readonly number[];
+  readonly excludeLabelIds: readonly number[];
+  /** Inclusive. `14` or `14.2.1`. */
+  readonly minOs: string | undefined;
+  /** Inclusive: `14` holds all of 14.x. */
+  readonly maxOs: string | undefined;
+  readonly versionId: number;
+}
+
+/** One content of one profile, live or not: what a Mac reports must be recognised after a deletion too. */
+export interface CatalogueVersion {
+  readonly id: number;
+  readonly profileId: number;
+  readonly slotId: number;
+  /** Top-level PayloadUUID in lower case. */
+  readonly witness: string;
+}
+
+export interface CatalogueLabel {
+  readonly id: number;
+  readonly name: string;
+  /** Known for a host only from `recon.label_epoch >= epoch` on; 0 for manual labels, whose members we wrote ourselves. */
+  readonly epoch: number;
+}
+
+/** Everything that decides who should have what, as of one epoch. */
+export interface CatalogueRows {
+  readonly epoch: number;
+  readonly slots: readonly Slot[];
+  readonly profiles: readonly CatalogueProfile[];
+  readonly versions: readonly CatalogueVersion[];
+  readonly labels: readonly CatalogueLabel[];
+}
+
+/** 64 bits as two signed 32-bit halves: XOR on numbers costs nothing, on bigint an allocation each. */
+export interface Fingerprint {
+  readonly high: number;
+  readonly low: number;
+}
+
+export type OsqueryState = 'never' | 'rows' | 'zero_rows' | 'table_absent' | 'query_error';
+
+/** On the device and not settled by us. `not_ours`: the device refused to remove it as not managed (12013). */
+export interface ExtraProfile {
+  readonly identifier: string;
+  readonly uuid: string;
+  readonly displayName: string;
+  readonly why: 'foreign' | 'not_ours';
+}
+
+/** What the gate reads of one enrolment. */
+export interface GateSubject {
+  readonly teamId: number;
+  readonly channel: Channel;
+  /** '' while the host has not said. */
+  readonly osVersion: string;
+  /** Ascending. */
+  readonly labelIds: readonly number[];
+  readonly labelEpoch: number;
+  /** Labels whose query failed on this host. */
+  readonly unknownLabelIds: readonly number[];
+}
+
+/** The compact row of one enrolment: what is settled (design §4, scale.md model (e)). */
+export interface ReconRow extends GateSubject {
+  readonly enrollment: EnrollmentRef;
+  readonly enrollmentGeneration: number;
+  /** Version ids the device is known to hold, ascending. */
+  readonly applied: readonly number[];
+  /** XOR over `applied`. */
+  readonly fingerprint: Fingerprint;
+  /** False from a re-enrolment until the device's own report: the Mac is not empty. */
+  readonly actualKnown: boolean;
+  readonly rev: number;
+  readonly osqueryAt: Date | undefined;
+  readonly osqueryState: OsqueryState;
+  readonly profileListAt: Date | undefined;
+  readonly observedExtra: readonly ExtraProfile[];
+  /** PayloadIdentifier of the enrolment profile, which only lifecycle touches. */
+  readonly enrollmentProfile: string | undefined;
+}
+
+/** The live command of an op, as far as a decision needs it. */
+export interface LiveCommand {
+  readonly uuid: string;
+  readonly state: 'queued' | 'sent' | 'not_now';
+  /** How often it was handed out. 0 = the device cannot have seen it. */
+  readonly deliveries: number;
+  readonly notNowCount: number;
+  readonly queuedAt: Date;
+  readonly sentAt: Date | undefined;
+  readonly notNowAt: Date | undefined;
+}
+
+export type OpKind = 'install' | 'remove';
+/** queued: its command waits or travels, or is still to be made · acked: verifying · failed: retried at `nextAt`, if set. */
+export type OpState = 'queued' | 'acked' | 'failed';
+
+/** A pair that is not settled. One per enrolment and slot, so two live commands for a slot cannot exist. */
+export interface Op {
+  readonly slotId: number;
+  readonly op: OpKind;
+  /** The version to install; for a removal, the one last known there. */
+  readonly versionId: number;
+  /** Every command is a generation of its own; the two counters belong to the intent and outlive a re-send. */
+  readonly generation: number;
+  readonly enrollmentGeneration: number;
+  readonly state: OpState;
+  /** Stable code of what went wrong last: an error of `errors.ts`, or one of ObservationReason; '' where nothing did. */
+  readonly reason: string;
+  readonly errorChain: readonly ErrorChainItem[];
+  /** Commands of this intent that ended in an error. */
+  readonly deliveryAttempts: number;
+  /** Commands of this intent that were acknowledged and not confirmed by an observer. */
+  readonly verifyMisses: number;
+  readonly nextAt: Date | undefined;
+  /** Undefined while the command is still to be made. */
+  readonly commandUuid: string | undefined;
+  readonly ackedAt: Date | undefined;
+  readonly observedUuid: string | undefined;
+  readonly observedAt: Date | undefined;
+  readonly createdAt: Date;
+}
+
+/** Why an observer disagrees with an acknowledgement. */
+export type ObservationReason = 'not_observed' | 'other_version_observed' | 'still_observed';
+
+/** What one decision does to one op. At most one per slot; `cancel` names the live command it ends. */
+export type OpChange =
+  /** Upsert `op` and give it a command. */
+  | { readonly kind: 'send'; readonly op: Op; readonly cancel: string | undefined }
+  /** Upsert `op` without a command. */
+  | { readonly kind: 'set'; readonly op: Op; readonly cancel: string | undefined }
+  | { readonly kind: 'drop'; readonly slotId: number; readonly cancel: string | undefined };
+
+/** What an ack or a report does to an enrolment. It never makes commands: `dirty` asks the next tick to look. */
+export interface FactsChange {
+  readonly applied: readonly number[];
+  readonly changes: readonly OpChange[];
+  readonly observedExtra: readonly ExtraProfile[];
+  readonly actualKnown: boolean;
+  readonly dirty: boolean;
+}
+
+export interface Settlement {
+  readonly op: OpRef;
+  readonly enrollmentGeneration: number;
+  readonly outcome: 'Acknowledged' | 'Error' | 'CommandFormatError' | 'Unknown';
+  readonly errorChain: readonly ErrorChainItem[];
+}
+
+export type PairState =
+  | 'verified'
+  | 'verifying'
+  | 'pending'
+  | 'removing'
+  | 'failed'
+  | 'waiting'
+  | 'unmanaged'
+  | 'not_in_scope';
+
+/** Closed list (design §4): why a wanted pair has neither content nor command. */
+export type WaitingReason =
+  | 'label_unknown'
+  | 'rollout_stage'
+  | 'paused'
+  | 'os_gate'
+  | 'no_user_channel'
+  | 'user_not_logged_in'
+  | 'not_supervised'
+  | 'enrollment_kind_forbids'
+  | 'access_right_missing'
+  | 'variable_unresolved'
+  | 'dependency_not_verified'
+  | 'one_per_machine_clash'
+  | 'quarantined_identity'
+  | 'actual_state_unknown'
+  | 'no_push_certificate'
+  | 'deferred_to_setup'
+  | 'awaiting_user_action';
