@@ -1,6 +1,15 @@
+import { EspalierError } from '../core/errors.ts';
 import { type Asn1Element, Fields, integerOctets, objectIdentifier, octets, TAG } from './asn1.ts';
 import type { Certificate } from './certificate.ts';
 import { explicit, oid, seq } from './der.ts';
+
+export function cmsMalformed(detail: string, element?: Asn1Element): EspalierError {
+  return new EspalierError('cms_malformed', detail, element === undefined ? {} : { place: { offset: element.start } });
+}
+
+export function signatureInvalid(detail: string): EspalierError {
+  return new EspalierError('cms_signature_invalid', detail);
+}
 
 /** RFC 5652 3: the inner element of a ContentInfo of the wanted type. */
 export function readContentInfo(element: Asn1Element, contentType: string, what: string): Asn1Element {

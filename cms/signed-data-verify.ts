@@ -1,17 +1,26 @@
-import { hash, timingSafeEqual } from 'node:crypto';
 import { EspalierError } from '../core/errors.ts';
 import { Asn1Budget, type Asn1Element, Fields, objectIdentifier, octets, readAsn1, smallInteger, TAG } from './asn1.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
 import type { CertificateCache } from './certificate-cache.ts';
-import { isReferredTo, readCertificateReference, readContentInfo } from './content-info.ts';
-import { tlv } from './der.ts';
+import {
+  cmsMalformed,
+  isReferredTo,
+  readCertificateReference,
+  readContentInfo,
+  signatureInvalid,
+} from './content-info.ts';
 import { OID } from './oids.ts';
 import { type Digest, readDigestAlgorithm, readSignatureAlgorithm, verifySignature } from './signature-algorithm.ts';
+import {
+  checkSignedAttributes,
+  looksLikeSignedAttributes,
+  readSignedAttributes,
+  type SignedAttributes,
+  signedAttributesDer,
+} from './signed-attributes.ts';
 
 /** A leaf, its intermediates and a root, twice over. */
 export const DEFAULT_MAX_CERTIFICATES = 16;
-const MAX_ATTRIBUTES = 32;
-const MAX_ATTRIBUTE_VALUES = 16;
 /** RFC 5652 5.1: 1, 3, 4 and 5 exist. */
 const MAX_VERSION = 5;
 
@@ -35,16 +44,8 @@ export interface VerifiedSignedData {
   /** All certificates in the message, in its order. */
   readonly certificates: readonly Certificate[];
   /** Attribute type → the DER of its values. Empty when the signature is over the content itself. */
-  readonly signedAttributes: ReadonlyMap<string, readonly Buffer[]>;
+  readonly signedAttributes: SignedAttributes;
   readonly digestAlgorithm: Digest;
-}
-
-function malformed(detail: string, element?: Asn1Element): EspalierError {
-  return new EspalierError('cms_malformed', detail, element === undefined ? {} : { place: { offset: element.start } });
-}
-
-function invalid(detail: string): EspalierError {
-  return new EspalierError('cms_signature_invalid', detail);
 }
 
 interface SignedDataParts {
@@ -58,14 +59,14 @@ function readSignedData(ber: Uint8Array, budget: Asn1Budget, options: VerifyOpti
   const signedData = readContentInfo(readAsn1(ber, budget), OID.signedData, 'SignedData');
   const fields = new Fields(signedData, TAG.sequence, 'cms_malformed', 'SignedData');
   const version = fields.next(TAG.integer);
-  if (smallInteger(version) > MAX_VERSION) throw malformed('unknown SignedData version', version);
+  if (smallInteger(version) > MAX_VERSION) throw cmsMalformed('unknown SignedData version', version);
   fields.next(TAG.set);
   const encapsulated = new Fields(fields.next(), TAG.sequence, 'cms_malformed', 'EncapsulatedContentInfo');
   const contentType = objectIdentifier(encapsulated.next(TAG.oid));
   const eContent = encapsulated.optional(0xa0)?.only;
   encapsulated.end();
   if (eContent !== undefined && (eContent.tag & ~0x20) !== TAG.octetString) {
-    throw malformed('eContent is not an OCTET STRING', eContent);
+    throw cmsMalformed('eContent is not an OCTET STRING', eContent);
   }
   const certificateSet = fields.optional(0xa0)?.children ?? [];
   fields.optional(0xa1);
@@ -73,7 +74,7 @@ function readSignedData(ber: Uint8Array, budget: Asn1Budget, options: VerifyOpti
   fields.end();
 
   const maxCertificates = options.maxCertificates ?? DEFAULT_MAX_CERTIFICATES;
-  if (certificateSet.length > maxCertificates) throw malformed(`more than ${maxCertificates} certificates`);
+  if (certificateSet.length > maxCertificates) throw cmsMalformed(`more than ${maxCertificates} certificates`);
   const read = options.cache?.get ?? parseCertificate;
   return {
     contentType,
@@ -98,14 +99,14 @@ export function readCertificates(
  */
 function chooseContent(embedded: Buffer | undefined, detached: Uint8Array | undefined): Buffer {
   if (detached === undefined) {
-    if (embedded === undefined) throw malformed('the message has no content and none was given beside it');
+    if (embedded === undefined) throw cmsMalformed('the message has no content and none was given beside it');
     return embedded;
   }
   const content = Buffer.isBuffer(detached)
     ? detached
     : Buffer.from(detached.buffer, detached.byteOffset, detached.byteLength);
   if (embedded !== undefined && !embedded.equals(content)) {
-    throw invalid('the content inside the message is not the content it should sign');
+    throw signatureInvalid('the content inside the message is not the content it should sign');
   }
   return content;
 }
@@ -115,79 +116,23 @@ function findSigner(certificates: readonly Certificate[], reference: Parameters<
   for (const certificate of certificates) {
     if (!isReferredTo(reference, certificate)) continue;
     // Two different certificates under one name: whichever is taken, somebody expects the other.
-    if (signer !== undefined && signer.sha256 !== certificate.sha256) throw malformed('the signer is ambiguous');
+    if (signer !== undefined && signer.sha256 !== certificate.sha256) throw cmsMalformed('the signer is ambiguous');
     signer = certificate;
   }
-  if (signer === undefined) throw malformed("the signer's certificate is not in the message");
+  if (signer === undefined) throw cmsMalformed("the signer's certificate is not in the message");
   return signer;
-}
-
-/** RFC 5652 5.4: what is hashed is the DER encoding, also when an indefinite length was sent. */
-function definite(element: Asn1Element): Buffer {
-  if (!element.constructed) return element.raw;
-  return tlv(element.tag, ...element.children.map(definite));
-}
-
-const hasIndefinite = (element: Asn1Element): boolean =>
-  element.indefinite || (element.constructed && element.children.some(hasIndefinite));
-
-/** The attributes as signed: with the SET OF tag in place of the IMPLICIT [0] (RFC 5652 5.4). */
-function signedAttributesDer(field: Asn1Element): Buffer {
-  const der = Buffer.from(hasIndefinite(field) ? definite(field) : field.raw);
-  der[0] = TAG.set;
-  return der;
-}
-
-function readAttributes(field: Asn1Element): ReadonlyMap<string, readonly Buffer[]> {
-  const attributes = new Map<string, readonly Buffer[]>();
-  const items = field.children;
-  if (items.length === 0 || items.length > MAX_ATTRIBUTES) throw malformed('number of signed attributes', field);
-  for (const item of items) {
-    const fields = new Fields(item, TAG.sequence, 'cms_malformed', 'Attribute');
-    const dotted = objectIdentifier(fields.next(TAG.oid));
-    const values = new Fields(fields.next(), TAG.set, 'cms_malformed', 'Attribute values').all();
-    fields.end();
-    if (values.length === 0 || values.length > MAX_ATTRIBUTE_VALUES)
-      throw malformed('number of attribute values', item);
-    // RFC 5652 5.3: no two instances of one attribute; readers would disagree on which one counts.
-    if (attributes.has(dotted)) throw malformed(`signed attribute ${dotted} twice`, item);
-    attributes.set(
-      dotted,
-      values.map((value) => value.raw),
-    );
-  }
-  return attributes;
-}
-
-function singleValue(attributes: ReadonlyMap<string, readonly Buffer[]>, dotted: string, name: string): Asn1Element {
-  const [value, extra] = attributes.get(dotted) ?? [];
-  if (value === undefined || extra !== undefined) throw malformed(`${name} attribute without exactly one value`);
-  return readAsn1(value);
-}
-
-/**
- * Without attributes the signature is over the content. Content that itself looks like signed attributes may be
- * another message with its attributes stripped and shown as content, so it proves nothing.
- */
-function looksLikeSignedAttributes(content: Buffer): boolean {
-  if (content[0] !== TAG.set) return false;
-  try {
-    return readAsn1(content).children.every((child) => child.tag === TAG.sequence);
-  } catch {
-    return false;
-  }
 }
 
 export function verifySignedData(ber: Uint8Array, options: VerifyOptions = {}): VerifiedSignedData {
   const budget = options.budget ?? new Asn1Budget(options.maxNodes === undefined ? {} : { maxNodes: options.maxNodes });
   const parts = readSignedData(ber, budget, options);
   const [signerInfo, another] = parts.signerInfos;
-  if (signerInfo === undefined) throw malformed('nobody signed the message');
-  if (another !== undefined) throw malformed('more than one signer');
+  if (signerInfo === undefined) throw cmsMalformed('nobody signed the message');
+  if (another !== undefined) throw cmsMalformed('more than one signer');
 
   const fields = new Fields(signerInfo, TAG.sequence, 'cms_malformed', 'SignerInfo');
   const version = fields.next(TAG.integer);
-  if (smallInteger(version) > MAX_VERSION) throw malformed('unknown SignerInfo version', version);
+  if (smallInteger(version) > MAX_VERSION) throw cmsMalformed('unknown SignerInfo version', version);
   const reference = readCertificateReference(fields);
   const digestAlgorithm = readDigestAlgorithm(fields.next(TAG.sequence));
   const attributesField = fields.optional(0xa0);
@@ -206,21 +151,21 @@ export function verifySignedData(ber: Uint8Array, options: VerifyOptions = {}): 
 
   const signer = findSigner(parts.certificates, reference);
   const content = chooseContent(parts.eContent, options.detachedContent);
-  let signedAttributes: ReadonlyMap<string, readonly Buffer[]> = new Map();
+  let signedAttributes: SignedAttributes = new Map();
   let signedBytes: Buffer = content;
   if (attributesField !== undefined) {
-    signedAttributes = readAttributes(attributesField);
-    checkAttributes(signedAttributes, parts.contentType, digestAlgorithm, content);
+    signedAttributes = readSignedAttributes(attributesField);
+    checkSignedAttributes(signedAttributes, parts.contentType, digestAlgorithm, content);
     signedBytes = signedAttributesDer(attributesField);
   } else if (parts.contentType !== OID.data) {
     // RFC 5652 5.3: attributes MUST be present then; the type would be unsigned otherwise.
-    throw malformed('content of another type than data signed without attributes');
+    throw cmsMalformed('content of another type than data signed without attributes');
   } else if (looksLikeSignedAttributes(content)) {
-    throw invalid('the signed content is a set of attributes');
+    throw signatureInvalid('the signed content is a set of attributes');
   }
 
   if (!verifySignature(scheme, digestAlgorithm, signer.publicKey(), signedBytes, signature)) {
-    throw invalid('the signature does not fit the content');
+    throw signatureInvalid('the signature does not fit the content');
   }
   options.cache?.add(signer);
   return {
@@ -231,22 +176,4 @@ export function verifySignedData(ber: Uint8Array, options: VerifyOptions = {}): 
     signedAttributes,
     digestAlgorithm,
   };
-}
-
-function checkAttributes(
-  attributes: ReadonlyMap<string, readonly Buffer[]>,
-  contentType: string,
-  digestAlgorithm: Digest,
-  content: Buffer,
-): void {
-  // RFC 5652 11.1: without this a signature over one type could be shown as one over another.
-  if (objectIdentifier(singleValue(attributes, OID.contentType, 'contentType')) !== contentType) {
-    throw invalid('the contentType attribute is not the type of the content');
-  }
-  const messageDigest = singleValue(attributes, OID.messageDigest, 'messageDigest');
-  if (messageDigest.tag !== TAG.octetString) throw malformed('messageDigest is not an OCTET STRING');
-  const expected = hash(digestAlgorithm, content, 'buffer');
-  if (messageDigest.body.length !== expected.length || !timingSafeEqual(messageDigest.body, expected)) {
-    throw invalid('the content is not what was signed');
-  }
 }

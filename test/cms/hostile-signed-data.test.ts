@@ -1,83 +1,25 @@
-import { createHash, sign } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Asn1Budget, DEFAULT_MAX_NODES, readAsn1, walk } from '../../cms/asn1.ts';
-import { contentInfo, issuerAndSerial } from '../../cms/content-info.ts';
+import { issuerAndSerial } from '../../cms/content-info.ts';
 import * as der from '../../cms/der.ts';
-import { decryptEnvelopedData, encryptEnvelopedData } from '../../cms/enveloped-data.ts';
+import { encryptEnvelopedData } from '../../cms/enveloped-data.ts';
 import { OID } from '../../cms/oids.ts';
-import { buildDegenerate, buildSignedData, readCertificates, verifySignedData } from '../../cms/signed-data.ts';
-import { parseCertificate } from '../../cms/x509.ts';
-import { codeOf, ec, issue, rsa, seededRandom } from './fixtures.ts';
-
-const device = issue(rsa());
-const elliptic = issue(ec());
-const body = Buffer.from('<plist/>');
-const good = buildSignedData({
-  content: body,
-  detached: true,
-  signer: { certificateDer: device.der, key: device.privateKey },
-});
-
-const digestOf = (content: Uint8Array, name = 'sha256'): Buffer => createHash(name).update(content).digest();
-const attribute = (type: string, ...values: Buffer[]): Buffer => der.seq(der.oid(type), der.set(...values));
-const contentType = attribute(OID.contentType, der.oid(OID.data));
-const messageDigest = (content: Uint8Array = body): Buffer =>
-  attribute(OID.messageDigest, der.octetString(digestOf(content)));
-const rsaAlgorithm = der.seq(der.oid(OID.rsaEncryption), der.nul());
-const SHA256 = der.seq(der.oid(OID.sha256));
-
-interface Parts {
-  version?: Buffer;
-  sid?: Buffer;
-  digest?: Buffer;
-  attributes?: Buffer[] | null;
-  algorithm?: Buffer;
-  signature?: Buffer;
-  hash?: string;
-  signerInfos?: (info: Buffer) => Buffer[];
-  certificates?: Buffer[];
-  eContentType?: string;
-  eContent?: Buffer;
-  content?: Buffer;
-}
-
-/** A message that verifies when nothing is changed, so that each case is refused for its own fault only. */
-function message(parts: Parts = {}): Buffer {
-  const content = parts.content ?? body;
-  const attributes = parts.attributes === undefined ? [contentType, messageDigest(content)] : parts.attributes;
-  const signed = attributes === null ? content : der.set(...attributes);
-  const sent = Buffer.from(signed);
-  sent[0] = 0xa0;
-  const info = der.seq(
-    parts.version ?? der.int(1),
-    parts.sid ?? issuerAndSerial(device.certificate),
-    parts.digest ?? SHA256,
-    ...(attributes === null ? [] : [sent]),
-    parts.algorithm ?? rsaAlgorithm,
-    der.octetString(parts.signature ?? sign(parts.hash ?? 'sha256', signed, device.privateKey)),
-  );
-  return contentInfo(
-    OID.signedData,
-    der.seq(
-      der.int(1),
-      der.set(SHA256),
-      der.seq(
-        der.oid(parts.eContentType ?? OID.data),
-        ...(parts.eContent === undefined ? [] : [der.explicit(0, parts.eContent)]),
-      ),
-      der.implicitConstructed(0, ...(parts.certificates ?? [device.der])),
-      der.set(...(parts.signerInfos?.(info) ?? [info])),
-    ),
-  );
-}
-
-const nested = (levels: number, innermost: Buffer, open: number[], close: number[]): Buffer =>
-  Buffer.concat([
-    Buffer.from(Array.from({ length: levels }, () => open).flat()),
-    innermost,
-    Buffer.from(Array.from({ length: levels }, () => close).flat()),
-  ]);
+import { buildDegenerate, verifySignedData } from '../../cms/signed-data.ts';
+import { codeOf, issue, rsa, seededRandom } from './fixtures.ts';
+import {
+  attribute,
+  body,
+  contentType,
+  device,
+  digestOf,
+  elliptic,
+  good,
+  message,
+  messageDigest,
+  nested,
+  SHA256,
+} from './messages.ts';
 
 const flip = (bytes: Buffer, at: number): Buffer => {
   const changed = Buffer.from(bytes);
@@ -365,170 +307,6 @@ describe('SignedData', () => {
     for (let length = 0; length < good.length; length += 7) {
       expect(codeOf(() => verifySignedData(good.subarray(0, length), { detachedContent: body }))).not.toBe('accepted');
     }
-  });
-});
-
-describe('certificates', () => {
-  const tbs = readAsn1(device.der).children[0]!.children.map((child) => child.raw);
-  const outer = readAsn1(device.der).children.map((child) => child.raw);
-  const withTbs = (index: number, ...replacement: Buffer[]): Buffer =>
-    der.seq(der.seq(...tbs.toSpliced(index, 1, ...replacement)), outer[1]!, outer[2]!);
-  const extension = (oid: string, value: Buffer): Buffer => der.seq(der.oid(oid), der.octetString(value));
-  const withExtensions = (...list: Buffer[]): Buffer => withTbs(7, der.explicit(3, der.seq(...list)));
-
-  const cases: [string, Buffer, string][] = [
-    [
-      'the same extension twice',
-      withExtensions(extension('1.2.3', der.nul()), extension('1.2.3', der.nul())),
-      'certificate_malformed',
-    ],
-    [
-      '1,000 extensions',
-      withExtensions(...Array.from({ length: 1000 }, (_, i) => extension(`1.2.${i}`, der.nul()))),
-      'certificate_malformed',
-    ],
-    [
-      'a NUL in a DNS name',
-      withExtensions(extension(OID.subjectAltName, der.seq(der.implicit(2, Buffer.from('a\0b'))))),
-      'certificate_malformed',
-    ],
-    [
-      'an IP address of 5 octets',
-      withExtensions(extension(OID.subjectAltName, der.seq(der.implicit(7, Buffer.alloc(5))))),
-      'certificate_malformed',
-    ],
-    [
-      '10,000 alternative names',
-      withExtensions(
-        extension(OID.subjectAltName, der.seq(...Array<Buffer>(10_000).fill(der.implicit(2, Buffer.from('a'))))),
-      ),
-      'certificate_malformed',
-    ],
-    [
-      'basicConstraints with a tail',
-      withExtensions(extension(OID.basicConstraints, Buffer.concat([der.seq(), der.nul()]))),
-      'asn1_malformed',
-    ],
-    [
-      'basicConstraints that are a string',
-      withExtensions(extension(OID.basicConstraints, der.utf8('CA'))),
-      'certificate_malformed',
-    ],
-    [
-      'a huge path length',
-      withExtensions(extension(OID.basicConstraints, der.seq(der.bool(true), der.int(2n ** 64n)))),
-      'asn1_malformed',
-    ],
-    [
-      'keyUsage of 100 octets',
-      withExtensions(extension(OID.keyUsage, der.bitString(Buffer.alloc(100, 0xff)))),
-      'asn1_malformed',
-    ],
-    ['two signature algorithms', withTbs(2, der.seq(der.oid(OID.sha512WithRSA), der.nul())), 'certificate_malformed'],
-    ['version 9', withTbs(0, der.explicit(0, der.int(9))), 'certificate_malformed'],
-    ['a serial that is a string', withTbs(1, der.utf8('1')), 'certificate_malformed'],
-    ['validity of one date', withTbs(4, der.seq(der.time(new Date(0)))), 'certificate_malformed'],
-    ['a date that is no date', withTbs(4, der.seq(der.utf8('today'), der.utf8('tomorrow'))), 'asn1_malformed'],
-    ['a field more', withTbs(7, tbs[7]!, der.nul()), 'certificate_malformed'],
-    ['a signature of 3 bits', der.seq(outer[0]!, outer[1]!, der.tlv(3, Buffer.from([5, 0xe0]))), 'asn1_malformed'],
-    ['1 MB', Buffer.alloc(1 << 20, 0x30), 'certificate_malformed'],
-  ];
-  it.each(cases)('refuses %s', (_, bytes, code) => {
-    expect(codeOf(() => parseCertificate(bytes))).toBe(code);
-  });
-
-  it('the untouched one is accepted, also without extensions', () => {
-    expect(parseCertificate(withTbs(7)).extensions.size).toBe(0);
-  });
-
-  it('a bundle of certificates is bounded', () => {
-    const bundle = buildDegenerate(Array<Buffer>(10_000).fill(device.der));
-    expect(codeOf(() => readCertificates(bundle))).toBe('cms_malformed');
-    expect(readCertificates(buildDegenerate(Array<Buffer>(20).fill(device.der)), { maxCertificates: 20 }).length).toBe(
-      20,
-    );
-  });
-});
-
-describe('EnvelopedData', () => {
-  const recipients = [{ certificate: device.certificate, key: device.privateKey }];
-  const envelope = encryptEnvelopedData({
-    content: body,
-    recipientCertificateDer: device.der,
-    cipher: 'aes128-cbc',
-    random: seededRandom(7),
-  });
-  const make = (infos: Buffer[], cipher: Buffer, content: Buffer[] = [der.implicit(0, Buffer.alloc(16))]): Buffer =>
-    contentInfo(
-      OID.envelopedData,
-      der.seq(der.int(0), der.set(...infos), der.seq(der.oid(OID.data), cipher, ...content)),
-    );
-  const info = (algorithm = rsaAlgorithm, key = Buffer.alloc(256, 1)): Buffer =>
-    der.seq(der.int(0), issuerAndSerial(device.certificate), algorithm, der.octetString(key));
-  const aes = (iv = Buffer.alloc(16)): Buffer => der.seq(der.oid(OID.aes128Cbc), der.octetString(iv));
-
-  const cases: [string, Buffer, string][] = [
-    ['no recipients', make([], aes()), 'cms_no_recipient'],
-    ['1,000 recipients', make(Array<Buffer>(1000).fill(info()), aes()), 'cms_malformed'],
-    ['only a password recipient', make([der.implicitConstructed(3, der.int(0))], aes()), 'cms_no_recipient'],
-    [
-      'RC2',
-      make([info()], der.seq(der.oid('1.2.840.113549.3.2'), der.octetString(Buffer.alloc(8)))),
-      'cms_algorithm_refused',
-    ],
-    [
-      'AES-GCM without its own content type',
-      make([info()], der.seq(der.oid('2.16.840.1.101.3.4.1.6'), der.seq())),
-      'cms_algorithm_refused',
-    ],
-    ['an IV of 8 octets for AES', make([info()], aes(Buffer.alloc(8))), 'cms_malformed'],
-    ['no content', make([info()], aes(), []), 'cms_malformed'],
-    ['an unknown key transport', make([info(der.seq(der.oid('1.2.3')))], aes()), 'cms_algorithm_refused'],
-    [
-      'OAEP with a label',
-      make(
-        [
-          info(
-            der.seq(
-              der.oid(OID.rsaesOaep),
-              der.seq(der.explicit(2, der.seq(der.oid(OID.pSpecified), der.octetString(Buffer.from('x'))))),
-            ),
-          ),
-        ],
-        aes(),
-      ),
-      'cms_algorithm_refused',
-    ],
-    ['an encrypted key of 1 octet', make([info(rsaAlgorithm, Buffer.alloc(1))], aes()), 'cms_decrypt_failed'],
-    ['an encrypted key of 1 MB', make([info(rsaAlgorithm, Buffer.alloc(1 << 20))], aes()), 'cms_decrypt_failed'],
-    ['empty encrypted content', make([info()], aes(), [der.implicit(0, Buffer.alloc(0))]), 'cms_decrypt_failed'],
-    ['content of half a block', make([info()], aes(), [der.implicit(0, Buffer.alloc(8))]), 'cms_decrypt_failed'],
-    [
-      'content segments nested 1000',
-      make([info()], aes(), [nested(1000, Buffer.alloc(0), [0xa0, 0x80], [0, 0])]),
-      'asn1_too_deep',
-    ],
-    [
-      'content segments of another type',
-      make([info()], aes(), [der.implicitConstructed(0, der.utf8('x'))]),
-      'asn1_malformed',
-    ],
-    ['SignedData', good, 'cms_malformed'],
-    ['trailing octets', Buffer.concat([envelope, Buffer.alloc(1)]), 'asn1_malformed'],
-  ];
-  it.each(cases)('refuses %s', (_, bytes, code) => {
-    expect(codeOf(() => decryptEnvelopedData(bytes, { recipients }))).toBe(code);
-  });
-
-  it('any changed octet ends in a typed error or in content', () => {
-    fc.assert(
-      fc.property(fc.nat(envelope.length - 1), fc.integer({ min: 1, max: 255 }), (at, bits) => {
-        const bytes = Buffer.from(envelope);
-        bytes[at]! ^= bits;
-        expect(codeOf(() => decryptEnvelopedData(bytes, { recipients }))).toMatch(/^(accepted|asn1_|cms_)/);
-      }),
-      { numRuns: 600 },
-    );
   });
 });
 
