@@ -22,7 +22,7 @@ export interface Database extends UnitOfWork {
 export interface EmbeddedOptions {
   /** PGlite lives in `<dataFolder>/postgres`. One process may have it open. */
   readonly dataFolder: string;
-  /** A tar.gz of a data directory to start from where the folder is new. */
+  /** A data directory to start from where the folder is new; default: the one the build made, else initdb. */
   readonly template?: string;
 }
 

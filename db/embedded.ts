@@ -1,19 +1,36 @@
 /** PGlite in a data folder of its own. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { constants, cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { SessionSource } from './dialect.ts';
 import { lockDataFolder } from './lock-file.ts';
 import { pgliteSessions } from './pglite-session.ts';
 import { startPglite } from './pglite-thread.ts';
+import { templateName } from './schema.ts';
 
-/** Creates the folder (mode 0700) where it is missing; refuses one that a living process holds. */
-export async function openEmbedded(dataFolder: string, template?: string): Promise<SessionSource> {
+/** Where the build leaves the template of this schema, when it made one. */
+function shippedTemplate(): string | undefined {
+  const folder = fileURLToPath(new URL(templateName(), import.meta.url));
+  return existsSync(folder) ? folder : undefined;
+}
+
+/** Made aside and renamed: a start that is killed half-way leaves nothing that looks like a data directory. */
+async function makeDirectory(directory: string, template: string | undefined): Promise<void> {
+  const aside = `${directory}.new`;
+  rmSync(aside, { recursive: true, force: true });
+  if (template === undefined) await (await startPglite(aside)).close();
+  else cpSync(template, aside, { recursive: true, mode: constants.COPYFILE_FICLONE });
+  renameSync(aside, directory);
+}
+
+/** Creates the folder (mode 0700) where it is missing. Errors: data_folder_in_use, store_unavailable. */
+export async function openEmbedded(dataFolder: string, template = shippedTemplate()): Promise<SessionSource> {
   mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
   const unlock = lockDataFolder(dataFolder);
   try {
     const directory = path.join(dataFolder, 'postgres');
-    const fresh = !existsSync(path.join(directory, 'PG_VERSION'));
-    const sessions = pgliteSessions(await startPglite(directory, fresh ? (template ?? null) : null));
+    if (!existsSync(directory)) await makeDirectory(directory, template);
+    const sessions = pgliteSessions(await startPglite(directory));
     return {
       acquire: () => sessions.acquire(),
       async close() {

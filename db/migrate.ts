@@ -1,40 +1,8 @@
-/** Numbered, forward-only SQL files; what was applied is recorded with its hash. */
-import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+/** Forward-only migrations; what was applied is recorded with its hash. */
 import { sql } from 'kysely';
 import { EspalierError } from '../core/errors.ts';
-import type { Database } from './database.ts';
-import { executorOf } from './database.ts';
-
-export interface Migration {
-  readonly number: number;
-  readonly name: string;
-  readonly sql: string;
-  readonly sha256: string;
-}
-
-const FILE = /^(\d{3})_([a-z0-9_]+)\.sql$/;
-const FOLDER = new URL('./migrations/', import.meta.url);
-
-/** The migrations this version knows, in order. */
-export function knownMigrations(folder: URL = FOLDER): Migration[] {
-  return readdirSync(folder)
-    .sort()
-    .flatMap((file) => {
-      const match = FILE.exec(file);
-      if (match === null) return [];
-      const text = readFileSync(new URL(file, folder), 'utf8');
-      const sha256 = createHash('sha256').update(text).digest('hex');
-      return [{ number: Number(match[1]), name: match[2] as string, sql: text, sha256 }];
-    });
-}
-
-/** One hash over all of them: two stores with the same value have the same tables. */
-export function schemaHash(migrations: readonly Migration[] = knownMigrations()): string {
-  const hash = createHash('sha256');
-  for (const { number, name, sha256 } of migrations) hash.update(`${number} ${name} ${sha256}\n`);
-  return hash.digest('hex');
-}
+import { type Database, executorOf } from './database.ts';
+import { knownMigrations, type Migration } from './schema.ts';
 
 interface Applied {
   readonly number: number;
@@ -62,7 +30,8 @@ async function createLedger(db: Database): Promise<void> {
   }
 }
 
-function nextPending(applied: readonly Applied[], known: readonly Migration[]): Migration | undefined {
+/** The first migration that is not applied yet. Errors: schema_newer where the database knows another history. */
+export function nextPending(applied: readonly Applied[], known: readonly Migration[]): Migration | undefined {
   for (const done of applied) {
     const same = known.find((migration) => migration.number === done.number);
     if (same?.sha256 !== done.sha256) {
@@ -76,13 +45,18 @@ function nextPending(applied: readonly Applied[], known: readonly Migration[]): 
   return known.find((migration) => migration.number > last);
 }
 
-/** Bring the tables up to date. Any number of processes may do it at once; each migration is applied once. */
+/**
+ * Brings the tables up to date, each file in a transaction of its own; answers the names of what it applied.
+ * Any number of processes may do it at once: the lock on the ledger lets one at a time see what is missing.
+ */
 export async function migrate(db: Database, known: readonly Migration[] = knownMigrations()): Promise<string[]> {
   await createLedger(db);
   const names: string[] = [];
   for (;;) {
     const done = await db.run(async (tx) => {
       const executor = executorOf(tx);
+      // A migration may take longer than a request ever may.
+      await sql`set local statement_timeout = 0; set local lock_timeout = 0`.execute(executor);
       await sql`lock table schema_migration in exclusive mode`.execute(executor);
       const applied = await sql<Applied>`select number, name, sha256 from schema_migration order by number`.execute(
         executor,
@@ -90,9 +64,8 @@ export async function migrate(db: Database, known: readonly Migration[] = knownM
       const next = nextPending(applied.rows, known);
       if (next === undefined) return undefined;
       await sql.raw(next.sql).execute(executor);
-      await sql`insert into schema_migration (number, name, sha256) values (${next.number}, ${next.name}, ${next.sha256})`.execute(
-        executor,
-      );
+      await sql`insert into schema_migration (number, name, sha256)
+        values (${next.number}, ${next.name}, ${next.sha256})`.execute(executor);
       return next.name;
     });
     if (done === undefined) return names;

@@ -2,10 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { EspalierError } from '../core/errors.ts';
 
-type Response =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'failed'; readonly message: string }
-  | { readonly kind: 'answer'; readonly id: number; readonly bytes: Uint8Array };
+type Response = { readonly id: number; readonly bytes: Uint8Array } | { readonly failed: string };
 
 interface Waiter {
   resolve(bytes: Uint8Array): void;
@@ -15,38 +12,35 @@ interface Waiter {
 export interface PgliteThread {
   /** One exchange of protocol bytes. Rejects with `store_unavailable` once the thread has died. */
   exchange(bytes: Uint8Array): Promise<Uint8Array>;
-  /** The data directory as tar.gz, for a template. */
-  dump(): Promise<Uint8Array>;
-  /** Resolves when the last page is written and the thread has ended. Safe to call twice. */
+  /** Resolves when the last page is written and the thread has ended. Safe to call twice, and after a crash. */
   close(): Promise<void>;
-  /** End the thread as a crash would. */
+  /** Ends the thread as a crash would. */
   terminate(): Promise<void>;
 }
 
-function unavailable(reason: string): EspalierError {
-  return new EspalierError('store_unavailable', `The embedded database stopped: ${reason}`, {
-    fix: 'Restart the server; acknowledged writes are in the data folder.',
+function stopped(reason: string): EspalierError {
+  return new EspalierError('store_unavailable', `The embedded database stopped: ${reason}.`, {
+    fix: 'Restart the server; every acknowledged write is in the data folder.',
   });
 }
 
-/** Start PGlite on `directory`; an empty directory is filled from `template` (a tar.gz path) or by initdb. */
-export async function startPglite(directory: string, template: string | null): Promise<PgliteThread> {
-  const worker = new Worker(new URL('./pglite-worker.mjs', import.meta.url), { workerData: { directory, template } });
+/** Starts PGlite on `directory`; a missing one is made by initdb, which takes some seconds. */
+export async function startPglite(directory: string): Promise<PgliteThread> {
+  const worker = new Worker(new URL('./pglite-worker.mjs', import.meta.url), { workerData: directory });
   const waiting = new Map<number, Waiter>();
   let lastId = 0;
   let dead: EspalierError | undefined;
 
   const die = (reason: string) => {
-    dead ??= unavailable(reason);
+    dead ??= stopped(reason);
     for (const waiter of waiting.values()) waiter.reject(dead);
     waiting.clear();
   };
-  const call = (kind: 'exchange' | 'dump' | 'close', bytes?: Uint8Array): Promise<Uint8Array> => {
+  const answerOf = (id: number, request?: { id: number; bytes?: Uint8Array }): Promise<Uint8Array> => {
     if (dead !== undefined) return Promise.reject(dead);
     return new Promise((resolve, reject) => {
-      lastId += 1;
-      waiting.set(lastId, { resolve, reject });
-      worker.postMessage({ kind, id: lastId, bytes });
+      waiting.set(id, { resolve, reject });
+      if (request !== undefined) worker.postMessage(request);
     });
   };
 
@@ -56,27 +50,22 @@ export async function startPglite(directory: string, template: string | null): P
       resolve();
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    waiting.set(0, { resolve: () => resolve(), reject });
-    worker.on('error', (error) => die(error.message));
-    worker.on('message', (response: Response) => {
-      if (response.kind === 'failed') {
-        die(response.message);
-        return;
-      }
-      const id = response.kind === 'ready' ? 0 : response.id;
-      const waiter = waiting.get(id);
-      waiting.delete(id);
-      waiter?.resolve(response.kind === 'ready' ? new Uint8Array(0) : response.bytes);
-    });
+  worker.on('error', (error) => die(error instanceof Error ? error.message : String(error)));
+  worker.on('message', (response: Response) => {
+    if ('failed' in response) {
+      die(response.failed);
+      return;
+    }
+    waiting.get(response.id)?.resolve(response.bytes);
+    waiting.delete(response.id);
   });
+  await answerOf(0);
 
   let closing: Promise<void> | undefined;
   return {
-    exchange: (bytes) => call('exchange', bytes),
-    dump: () => call('dump'),
+    exchange: (bytes) => answerOf(++lastId, { id: lastId, bytes }),
     close() {
-      closing ??= (dead === undefined ? call('close') : Promise.resolve()).then(
+      closing ??= answerOf(++lastId, { id: lastId }).then(
         () => ended,
         () => ended,
       );

@@ -1,52 +1,44 @@
 // The embedded server: PGlite in a thread of its own, so that a long statement never stalls the event loop.
-// It speaks bytes of the PostgreSQL protocol and nothing else; the other side (pglite-session.ts) gives them meaning.
-import { readFileSync } from 'node:fs';
+// It speaks bytes of the PostgreSQL protocol and nothing else; pglite-session.ts on the other side gives them meaning.
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 
 /**
- * @typedef {{ directory: string, template: string | null }} Start
- * @typedef {{ kind: 'exchange', id: number, bytes: Uint8Array } | { kind: 'dump', id: number } | { kind: 'close', id: number }} Request
- * @typedef {{ kind: 'ready' } | { kind: 'failed', message: string }
- *   | { kind: 'answer', id: number, bytes: Uint8Array }} Response
+ * @typedef {{ id: number, bytes?: Uint8Array }} Request Without bytes: write everything down and end.
+ * @typedef {{ id: number, bytes: Uint8Array } | { failed: string }} Response Id 0 says that the server is ready.
  */
 
-const port = parentPort;
-if (port === null) throw new Error('pglite-worker.mjs runs as a worker thread');
-const { directory, template } = /** @type {Start} */ (workerData);
+const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
+const NOTHING = new Uint8Array(0);
 
 /** @param {Response} response */
 const send = (response) => port.postMessage(response);
 
-/** Anything PGlite throws outside the protocol (a wasm trap, an exit) ends the session: its state is unknown. */
-/** @param {unknown} error */
+/**
+ * What PGlite throws outside the protocol (a wasm trap, an exit) ends the session: its state is unknown.
+ * @param {unknown} error
+ */
 function fail(error) {
-  send({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
-  port?.close();
+  send({ failed: error instanceof Error ? error.message : String(error) });
+  port.close();
 }
 
 try {
-  const database = await PGlite.create(directory, {
-    ...(template === null ? {} : { loadDataDir: new Blob([readFileSync(template)], { type: 'application/gzip' }) }),
-  });
-  port.on('message', async (/** @type {Request} */ request) => {
+  const database = await PGlite.create(/** @type {string} */ (workerData));
+  port.on('message', async (/** @type {Request} */ { id, bytes }) => {
     try {
-      if (request.kind === 'exchange') {
-        const bytes = database.execProtocolRawSync(request.bytes);
-        send({ kind: 'answer', id: request.id, bytes });
-      } else if (request.kind === 'dump') {
-        const dump = await database.dumpDataDir('gzip');
-        send({ kind: 'answer', id: request.id, bytes: new Uint8Array(await dump.arrayBuffer()) });
-      } else {
-        await database.close();
-        send({ kind: 'answer', id: request.id, bytes: new Uint8Array(0) });
-        port.close();
+      if (bytes !== undefined) {
+        send({ id, bytes: database.execProtocolRawSync(bytes) });
+        return;
       }
+      await database.close();
+      send({ id, bytes: NOTHING });
+      port.close();
     } catch (error) {
       fail(error);
     }
   });
-  send({ kind: 'ready' });
+  send({ id: 0, bytes: NOTHING });
 } catch (error) {
   fail(error);
 }

@@ -1,38 +1,28 @@
-/** A migrated, empty data directory as tar.gz: a new data folder opens from it without initdb. */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+/** A migrated, empty data directory: a new data folder starts as a copy of it (0.1 s) instead of by initdb (3 s). */
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { databaseOver } from './database.ts';
-import { migrate, schemaHash } from './migrate.ts';
+import { migrate } from './migrate.ts';
 import { pgliteSessions } from './pglite-session.ts';
 import { startPglite } from './pglite-thread.ts';
-
-function templateName(): string {
-  return `template-${schemaHash().slice(0, 16)}.tar.gz`;
-}
-
-/** Where the build leaves the template of this schema, when it has been built. */
-export function shippedTemplate(): string | undefined {
-  const file = fileURLToPath(new URL(templateName(), import.meta.url));
-  return existsSync(file) ? file : undefined;
-}
+import { templateName } from './schema.ts';
 
 /**
- * The template of the current schema in `folder`, built there once (some seconds) when it is missing.
- * The name carries the schema's hash, so a template never serves another schema. Safe to race: the last rename wins.
+ * The template of the current schema in `folder`, made there once (some seconds) when it is missing.
+ * Its name carries the schema's hash, so a template never serves another schema. Safe to race: the first rename wins.
  */
-export async function buildTemplate(folder: string): Promise<string> {
+export async function ensureTemplate(folder: string): Promise<string> {
   const target = path.join(folder, templateName());
   if (existsSync(target)) return target;
   mkdirSync(folder, { recursive: true });
   const scratch = mkdtempSync(path.join(folder, 'building-'));
   try {
-    const thread = await startPglite(path.join(scratch, 'postgres'), null);
-    const db = databaseOver('pglite', pgliteSessions(thread));
+    const db = databaseOver('pglite', pgliteSessions(await startPglite(path.join(scratch, 'postgres'))));
     await migrate(db);
-    writeFileSync(path.join(scratch, 'template.tar.gz'), await thread.dump());
     await db.close();
-    renameSync(path.join(scratch, 'template.tar.gz'), target);
+    renameSync(path.join(scratch, 'postgres'), target);
+  } catch (error) {
+    if (!existsSync(target)) throw error;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

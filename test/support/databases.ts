@@ -3,12 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
 import { describe } from 'vitest';
 import type { Database } from '../../db/database.ts';
 import { openDatabase } from '../../db/database.ts';
-import { migrate, schemaHash } from '../../db/migrate.ts';
-import { buildTemplate } from '../../db/template.ts';
+import { migrate } from '../../db/migrate.ts';
+import { schemaHash } from '../../db/schema.ts';
+import { ensureTemplate } from '../../db/template.ts';
 import { RUN_FOLDER } from './global-setup.ts';
 import { postgresUrl } from './postgres-cluster.ts';
 
@@ -84,9 +86,9 @@ async function openPostgres(): Promise<Database> {
   };
 }
 
-/** PGlite's template outlives the run: it is built once per schema and machine. */
+/** PGlite's template outlives the run: it is made once per schema and clone. */
 export function pgliteTemplate(): Promise<string> {
-  return buildTemplate(path.join(tmpdir(), `espalier-templates-${process.getuid?.() ?? 'user'}`));
+  return ensureTemplate(fileURLToPath(new URL('../../node_modules/.cache/espalier/', import.meta.url)));
 }
 
 async function openPglite(): Promise<Database> {
