@@ -3,8 +3,8 @@
 import { OID } from '../cms/oids.ts';
 import type { KeyUsage } from '../cms/x509.ts';
 
-/** What data keys seal: keys of this room, and push certificates' private keys. */
-export const DATA_CLASSES = ['keys', 'push'] as const;
+/** What data keys seal: keys of this room, push certificates' private keys, and what devices entrust (bootstrap and unlock tokens). */
+export const DATA_CLASSES = ['keys', 'push', 'device'] as const;
 export type DataClass = (typeof DATA_CLASSES)[number];
 
 /** HMAC-SHA-256 keys: profile witness UUIDs, the fingerprint over applied versions, console sessions. */
