@@ -1,0 +1,78 @@
+import type { IncomingMessage } from 'node:http';
+import type { RequestHandler } from 'express';
+import type { z } from 'zod';
+import { EspalierError } from '../core/errors.ts';
+import { type Answer, send } from './answer.ts';
+import { LIMITS, type LimitName } from './limits.ts';
+import { readBody } from './read-body.ts';
+
+/** What a route of the admin API is given; express's own request stays behind this. */
+export interface ApiCall {
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+/** An express handler that reads the body within its limit, runs the route and writes its answer. Throws reach problem.ts. */
+export function api(limit: LimitName, run: (call: ApiCall) => Promise<Answer>): RequestHandler {
+  return async (request, response) => {
+    const body = LIMITS[limit].maxBytes === 0 ? NO_BODY : await readBody(request, LIMITS[limit]);
+    const params = Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, String(value)]));
+    const answer = await run({
+      params,
+      query: queryOf(request),
+      contentType: request.headers['content-type'] ?? '',
+      body,
+    });
+    send(response, answer);
+  };
+}
+
+const NO_BODY = Buffer.alloc(0);
+
+function queryOf(request: IncomingMessage): URLSearchParams {
+  const url = request.url ?? '';
+  const cut = url.indexOf('?');
+  return new URLSearchParams(cut < 0 ? '' : url.slice(cut + 1));
+}
+
+/** The body as JSON of this shape. Errors: request_malformed, naming the field. */
+export function jsonBody<Shape extends z.ZodType>(call: ApiCall, shape: Shape): z.output<Shape> {
+  let value: unknown;
+  try {
+    value = JSON.parse(call.body.toString('utf8'));
+  } catch (cause) {
+    throw new EspalierError('request_malformed', `the body is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  return checked(value, shape, 'the body');
+}
+
+/** Query parameters of this shape; one that is not in it is refused. */
+export function queryOfShape<Shape extends z.ZodType>(call: ApiCall, shape: Shape): z.output<Shape> {
+  return checked(Object.fromEntries(call.query), shape, 'the query');
+}
+
+function checked<Shape extends z.ZodType>(value: unknown, shape: Shape, what: string): z.output<Shape> {
+  const result = shape.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = issue?.path.join('.') ?? '';
+  throw new EspalierError('request_malformed', `${path === '' ? what : path}: ${issue?.message ?? 'not valid'}`, {
+    ...(path === '' ? {} : { place: { path } }),
+  });
+}
+
+/** A whole number in a path. Errors: the given not-found code, because no such thing can exist. */
+export function idOf(call: ApiCall, name: string): number {
+  const text = call.params[name] ?? '';
+  const id = Number(text);
+  if (!/^\d{1,10}$/.test(text) || id > 2_147_483_647)
+    throw new EspalierError('not_found', `${JSON.stringify(text)} is not an id`);
+  return id;
+}
+
+/** Text of a path segment; express has decoded it. */
+export function segment(call: ApiCall, name: string): string {
+  return call.params[name] ?? '';
+}
