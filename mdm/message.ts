@@ -5,7 +5,7 @@ import { CHECKIN_LIMITS, RESULT_LIMITS, readPlist } from '../plist/read.ts';
 import { skimStrings } from '../plist/skim.ts';
 import { isDict, type PlistDict, type PlistValue } from '../plist/types.ts';
 import { claimantOf, storable } from './enrollment-id.ts';
-import type { CheckinMessage, DeviceFacts, ReadReport, Report } from './types.ts';
+import type { CheckinMessage, Claimant, DeviceFacts, ReadReport, Report } from './types.ts';
 
 export type Kind = 'checkin' | 'report';
 
@@ -119,25 +119,29 @@ const MAX_COMMAND_UUID = 512;
 
 /** Never throws: an authenticated result is never answered 4xx for size, encoding or shape (CHK-08, design §6). */
 export function readReport(body: Buffer): ReadReport {
+  let dict: PlistDict | undefined;
   try {
-    const dict = asDict(readPlist(body, RESULT_LIMITS), '', 'mdm_message_malformed');
-    const who = claimantOf(dict);
+    dict = asDict(readPlist(body, RESULT_LIMITS), '', 'mdm_message_malformed');
     const report = reportOf(dict);
-    return report === undefined
-      ? { kind: 'unreadable', who, commandUuid: commandUuidOf(dict) }
-      : { kind: 'readable', who, report, dict };
+    if (report !== undefined) return { kind: 'readable', who: claimantOf(dict), report, dict };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
-    return unreadable(skimStrings(body, SKIMMED));
   }
+  return namesOf(dict ?? skimStrings(body, SKIMMED));
 }
 
-function unreadable(found: PlistDict): ReadReport {
+/** Whose it is and about which command: enough to keep it in the right place. */
+function namesOf(found: PlistDict): ReadReport {
+  let who: Claimant;
   try {
-    return { kind: 'unreadable', who: claimantOf(found), commandUuid: commandUuidOf(found) };
+    who = claimantOf(found);
   } catch {
-    return { kind: 'unreadable', who: undefined, commandUuid: undefined };
+    return { kind: 'unreadable', who: undefined };
   }
+  const commandUuid = commandUuidOf(found);
+  if (commandUuid === undefined) return { kind: 'unreadable', who };
+  const report: Report = { kind: 'finished', commandUuid, outcome: 'Unknown', status: '', errorChain: [] };
+  return { kind: 'readable', who, report, dict: new Map() };
 }
 
 function reportOf(dict: PlistDict): Report | undefined {

@@ -85,15 +85,23 @@ export type Report =
       readonly kind: 'finished';
       readonly commandUuid: string;
       readonly outcome: CommandOutcome;
-      /** As sent: equals `outcome` unless Apple has a word we do not know (CMD-07). */
+      /** As sent, '' if unreadable: equals `outcome` unless Apple has a word we do not know (CMD-07). */
       readonly status: string;
       readonly errorChain: readonly ErrorChainItem[];
     };
 
 /** A report from the wire. An authenticated one is never refused for its shape, so unreadable is a kind, not an error. */
 export type ReadReport =
+  /** `dict` is empty where only the names could be made out; the outcome is Unknown then. */
   | { readonly kind: 'readable'; readonly who: Claimant; readonly report: Report; readonly dict: PlistDict }
-  | { readonly kind: 'unreadable'; readonly who: Claimant | undefined; readonly commandUuid: string | undefined };
+  /** Not even the command could be made out. */
+  | { readonly kind: 'unreadable'; readonly who: Claimant | undefined };
+
+/** Commands whose result changes more than the queue; theirs take the read–decide–write transaction (design §2). */
+export const WEIGHTY_REQUEST_TYPES = ['ProfileList', 'DeviceConfigured', 'UserConfigured'] as const;
+
+/** `enrollment_seen` is written only when it is older than this: an Idle with an empty queue then writes nothing. */
+export const SEEN_RESOLUTION_SECONDS = 30;
 
 export type CommandOrigin = 'api' | 'reconciler' | 'lifecycle';
 export type CommandState = 'queued' | 'sent' | 'not_now';

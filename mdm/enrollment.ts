@@ -1,0 +1,288 @@
+import type { EnrollmentRef } from '../core/enrollment.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import type { Binding, CheckinMessage, DeviceFacts, EnrollmentState } from './types.ts';
+
+/** What the `certificate` table and its challenge say of a verified identity. */
+export interface CertificateRecord {
+  readonly standing: 'unbound' | 'current' | 'superseded' | 'quarantined';
+  readonly revoked: boolean;
+  /** Set by Authenticate. With `unbound`: a renewal whose first request has not come yet (ENR-06). */
+  readonly pinnedTo: EnrollmentRef | undefined;
+  /** The challenge's record, not the message, decides which device the certificate is for (AUT-03). */
+  readonly challenge: { readonly serialNumber: string | undefined; readonly renews: EnrollmentRef | undefined };
+}
+
+export interface EnrollmentRecord {
+  readonly ref: EnrollmentRef;
+  readonly state: EnrollmentState;
+  readonly generation: number;
+  readonly topic: string;
+  readonly binding: Binding;
+  readonly hostId: string;
+  /** Of the host's record, not of the message. */
+  readonly serialNumber: string | undefined;
+  /** TokenUpdates of this generation: 0 tells the first from later ones (TOK-05). */
+  readonly tokenUpdateCount: number;
+}
+
+/** Everything a decision about one message reads. */
+export interface Known {
+  readonly certificate: CertificateRecord | undefined;
+  readonly validity: 'valid' | 'expired' | 'not_yet_valid';
+  /** The device channel the message names. */
+  readonly device: EnrollmentRecord | undefined;
+  /** The user channel it names; undefined on the device channel. */
+  readonly user: EnrollmentRecord | undefined;
+  /** A device enrolment that is not ended, under another device key, whose host has the message's serial number. */
+  readonly rival: EnrollmentRecord | undefined;
+}
+
+export type Standing =
+  | { readonly kind: 'proven'; readonly device: EnrollmentRecord; readonly promote: boolean }
+  | { readonly kind: 'first_use' }
+  | { readonly kind: 'quarantined' }
+  | Refusal;
+
+export interface Refusal {
+  readonly kind: 'refuse';
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+/** Does this certificate speak for the device the message names? (R21, S6, SIG-03) */
+export function standingOf({ certificate, validity, device }: Known): Standing {
+  if (certificate === undefined) return refuse('mdm_identity_untrusted', 'the certificate is not on record');
+  if (certificate.revoked) return refuse('mdm_identity_untrusted', 'the certificate has been revoked');
+  const { pinnedTo } = certificate;
+  switch (certificate.standing) {
+    case 'quarantined':
+      return { kind: 'quarantined' };
+    case 'superseded':
+      return refuse('mdm_identity_mismatch', 'a newer certificate has taken the place of this one');
+    case 'current':
+    case 'unbound':
+      if (pinnedTo !== undefined) {
+        return device?.ref === pinnedTo
+          ? { kind: 'proven', device, promote: certificate.standing === 'unbound' }
+          : refuse('mdm_identity_mismatch', 'the certificate is pinned to another device');
+      }
+      // An expired identity is kept alive for the enrolment it is pinned to, never let in as a new one (SIG-07).
+      return validity === 'valid'
+        ? { kind: 'first_use' }
+        : refuse('mdm_identity_untrusted', 'the certificate is outside its validity and pinned to no device');
+  }
+}
+
+export type Act =
+  | Refusal
+  /** Answered as if it had been done, and nothing is (quarantine; a repeated CheckOut). */
+  | { readonly kind: 'ignore' }
+  | { readonly kind: 'enrol'; readonly binding: Binding; readonly rival: EnrollmentRecord | undefined }
+  | { readonly kind: 'reenrol'; readonly binding: Binding; readonly rival: EnrollmentRecord | undefined }
+  | { readonly kind: 'quarantine'; readonly claimed: EnrollmentRef }
+  | { readonly kind: 'renew' }
+  | { readonly kind: 'refresh' }
+  | { readonly kind: 'go_live'; readonly first: boolean }
+  | { readonly kind: 'user_live'; readonly first: boolean }
+  | { readonly kind: 'user_wait' }
+  | { readonly kind: 'end'; readonly ref: EnrollmentRef }
+  | { readonly kind: 'store_bootstrap_token' }
+  | { readonly kind: 'give_bootstrap_token' }
+  /** Hand out commands. */
+  | { readonly kind: 'serve' }
+  /** Keep the result, hand out nothing. */
+  | { readonly kind: 'record' };
+
+export interface Decision {
+  readonly act: Act;
+  /** The certificate of a renewal has made its first request: it becomes the current one. */
+  readonly promote: boolean;
+}
+
+/** Messages the table knows; the rest are answered before it (see `check-in.ts`). */
+export type Tabled = Extract<
+  CheckinMessage,
+  { type: 'Authenticate' | 'TokenUpdate' | 'CheckOut' | 'SetBootstrapToken' | 'GetBootstrapToken' }
+>;
+export type Occasion = Tabled | { readonly type: 'Report'; readonly who: { readonly channel: 'device' | 'user' } };
+
+/** state × message → what happens. Total: a new state or message does not compile without its cell. */
+export function decide(known: Known, occasion: Occasion): Decision {
+  const standing = standingOf(known);
+  switch (standing.kind) {
+    case 'refuse':
+      return { act: standing, promote: false };
+    case 'quarantined':
+      return { act: { kind: 'ignore' }, promote: false };
+    case 'first_use':
+      return { act: firstUse(known, occasion), promote: false };
+    case 'proven':
+      return proven(known, standing.device, standing.promote, occasion);
+  }
+}
+
+function firstUse(known: Known, occasion: Occasion): Act {
+  if (occasion.type !== 'Authenticate') {
+    return refuse('mdm_enrollment_unknown', `${occasion.type} from an identity that has never sent Authenticate`);
+  }
+  if (occasion.who.channel === 'user') return deviceOnly(occasion.type);
+  return claim(known, occasion.facts);
+}
+
+/** A fresh certificate names a device. What it may take depends on what its challenge was made for (design §3). */
+function claim({ certificate, device, rival }: Known, facts: DeviceFacts): Act {
+  const renews = certificate?.challenge.renews;
+  if (renews !== undefined) {
+    if (device?.ref !== renews) return refuse('mdm_identity_mismatch', 'the renewal is for another device');
+    return device.state === 'ended'
+      ? { kind: 'reenrol', binding: device.binding, rival: undefined }
+      : { kind: 'renew' };
+  }
+  const meant = certificate?.challenge.serialNumber;
+  const mismatch = meant !== undefined && facts.serialNumber !== undefined && facts.serialNumber !== meant;
+  const intent = meant !== undefined && facts.serialNumber === meant;
+  const incumbent = [device, rival].find(
+    (record) => record !== undefined && isProtected(record, intent ? meant : undefined),
+  );
+  if (incumbent !== undefined) return { kind: 'quarantine', claimed: incumbent.ref };
+  if (mismatch) return refuse('mdm_identity_mismatch', 'the enrolment link names another serial number');
+  const binding: Binding = intent ? 'intent' : 'link_only';
+  return { kind: device === undefined ? 'enrol' : 'reenrol', binding, rival };
+}
+
+/** Is there something to lose? The link must name the serial number *on record*: the message's is a claim. */
+function isProtected(record: EnrollmentRecord, meantSerial: string | undefined): boolean {
+  if (meantSerial !== undefined && record.serialNumber === meantSerial) return false;
+  if (record.state === 'enrolled') return true;
+  return record.state === 'authenticated' && record.binding !== 'link_only';
+}
+
+type DeviceState = Exclude<EnrollmentState, 'waiting_for_device'>;
+type Verb = Occasion['type'];
+type Rule =
+  | 'refresh'
+  | 'reenrol'
+  | 'go_live'
+  | 'end'
+  | 'ignore'
+  | 'store_bootstrap_token'
+  | 'give_bootstrap_token'
+  | 'serve'
+  | 'record'
+  | 'unknown';
+
+/** A device channel with an identity pinned to it. A report is never refused: the device would send it for ever (R4). */
+const DEVICE: Record<DeviceState, Record<Verb, Rule>> = {
+  authenticated: {
+    Authenticate: 'refresh',
+    TokenUpdate: 'go_live',
+    CheckOut: 'end',
+    SetBootstrapToken: 'store_bootstrap_token',
+    GetBootstrapToken: 'give_bootstrap_token',
+    Report: 'record',
+  },
+  enrolled: {
+    // The profile was replaced, or the answer got lost; the same key means the same life (AUT-04, H-12).
+    Authenticate: 'refresh',
+    TokenUpdate: 'go_live',
+    CheckOut: 'end',
+    SetBootstrapToken: 'store_bootstrap_token',
+    GetBootstrapToken: 'give_bootstrap_token',
+    Report: 'serve',
+  },
+  ended: {
+    Authenticate: 'reenrol',
+    TokenUpdate: 'unknown',
+    CheckOut: 'ignore',
+    SetBootstrapToken: 'unknown',
+    GetBootstrapToken: 'unknown',
+    Report: 'record',
+  },
+};
+
+type UserRule = 'user_live' | 'user_wait' | 'end' | 'serve' | 'record' | 'unknown' | 'device_only';
+
+/** A user channel, by the state of its device. */
+const USER: Record<DeviceState, Record<Verb, UserRule>> = {
+  authenticated: {
+    Authenticate: 'device_only',
+    TokenUpdate: 'user_wait',
+    CheckOut: 'end',
+    SetBootstrapToken: 'device_only',
+    GetBootstrapToken: 'device_only',
+    Report: 'record',
+  },
+  enrolled: {
+    Authenticate: 'device_only',
+    TokenUpdate: 'user_live',
+    CheckOut: 'end',
+    SetBootstrapToken: 'device_only',
+    GetBootstrapToken: 'device_only',
+    Report: 'serve',
+  },
+  ended: {
+    Authenticate: 'device_only',
+    TokenUpdate: 'unknown',
+    CheckOut: 'end',
+    SetBootstrapToken: 'device_only',
+    GetBootstrapToken: 'device_only',
+    Report: 'record',
+  },
+};
+
+function proven(known: Known, device: EnrollmentRecord, promote: boolean, occasion: Occasion): Decision {
+  // A device row never waits for a device.
+  const state = device.state === 'waiting_for_device' ? 'authenticated' : device.state;
+  const topic = 'topic' in occasion ? occasion.topic : device.topic;
+  if (topic !== device.topic && state !== 'ended') {
+    return { act: refuse('mdm_topic_mismatch', 'the Topic is not the one of this enrolment'), promote: false };
+  }
+  const act =
+    occasion.who.channel === 'user'
+      ? userAct(USER[state][occasion.type], known.user, occasion.type)
+      : deviceAct(DEVICE[state][occasion.type], device, occasion.type);
+  // Authenticate alone does not prove that the new profile took (ENR-06).
+  return { act, promote: promote && occasion.type !== 'Authenticate' && act.kind !== 'refuse' };
+}
+
+function deviceAct(rule: Rule, device: EnrollmentRecord, verb: Verb): Act {
+  switch (rule) {
+    case 'reenrol':
+      return { kind: 'reenrol', binding: device.binding, rival: undefined };
+    case 'go_live':
+      return { kind: 'go_live', first: device.tokenUpdateCount === 0 };
+    case 'end':
+      return { kind: 'end', ref: device.ref };
+    case 'unknown':
+      return refuse('mdm_enrollment_unknown', `${verb} from an enrolment that has ended`);
+    default:
+      return { kind: rule };
+  }
+}
+
+function userAct(rule: UserRule, user: EnrollmentRecord | undefined, verb: Verb): Act {
+  switch (rule) {
+    case 'user_live':
+      return { kind: 'user_live', first: user?.state !== 'enrolled' };
+    case 'user_wait':
+      return { kind: 'user_wait' };
+    case 'end':
+      return user === undefined || user.state === 'ended' ? { kind: 'ignore' } : { kind: 'end', ref: user.ref };
+    case 'serve':
+      return { kind: user?.state === 'enrolled' ? 'serve' : 'record' };
+    case 'record':
+      return { kind: 'record' };
+    case 'unknown':
+      return refuse('mdm_enrollment_unknown', `${verb} of a user whose device enrolment has ended`);
+    case 'device_only':
+      return deviceOnly(verb);
+  }
+}
+
+function deviceOnly(verb: Verb): Refusal {
+  return refuse('mdm_message_malformed', `${verb} belongs to the device channel`);
+}
+
+function refuse(code: ErrorCode, detail: string): Refusal {
+  return { kind: 'refuse', code, detail };
+}

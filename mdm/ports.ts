@@ -1,0 +1,167 @@
+import type { CommandOutcome, Effect, ErrorChainItem } from '../core/effects.ts';
+import type { EnrollmentRef } from '../core/enrollment.ts';
+import type { Tx } from '../core/tx.ts';
+import type { Known } from './enrollment.ts';
+import type {
+  Binding,
+  Claimant,
+  CommandDetail,
+  CommandOrigin,
+  CommandView,
+  DeviceFacts,
+  EnrollmentView,
+  LiveCommand,
+  NewCommand,
+} from './types.ts';
+
+/** Carries effects out in the transaction of the decision; `server/effects.ts` is the one implementation. */
+export type ApplyEffects = (tx: Tx, effects: readonly Effect[]) => Promise<void>;
+
+/** One poll for the statement that answers many. */
+export interface PollRow {
+  readonly enrollmentId: string;
+  readonly certificateSha256: Buffer;
+  readonly turn: 'idle' | 'not_now' | 'finished';
+  readonly commandUuid: string | undefined;
+  readonly outcome: CommandOutcome | undefined;
+  readonly errorChain: readonly ErrorChainItem[];
+  /** The device's bytes, kept with a finished command. */
+  readonly result: Buffer | undefined;
+  readonly truncated: boolean;
+  /** Plain when true, also if more would follow from it: the caller has seen to that in this transaction. */
+  readonly settled: boolean;
+}
+
+export type PollAnswer =
+  | { readonly kind: 'command'; readonly commandUuid: string; readonly bodyId: number }
+  /** `leftBehind`: commands of this channel stay deferred and no poll will come by itself. */
+  | { readonly kind: 'nothing'; readonly leftBehind: EnrollmentRef | undefined }
+  /** More follows from this result than the queue shows; nothing was done. */
+  | { readonly kind: 'weighty' }
+  /** The certificate is not the current one of a live enrolment of this id; nothing was done. */
+  | { readonly kind: 'not_live' };
+
+/** A result for a command that is not in the queue of this channel. */
+export interface LateResult {
+  readonly enrollment: EnrollmentRef;
+  /** '' where it could not be made out. */
+  readonly commandUuid: string;
+  readonly outcome: CommandOutcome;
+  readonly errorChain: readonly ErrorChainItem[];
+  readonly result: Buffer;
+  readonly truncated: boolean;
+}
+
+export interface CommandStore {
+  /** Poll statements worth having on their way at once: an embedded database has one session. */
+  readonly statementsAtOnce: number;
+  /** Did the database refuse a row, and not fail as a whole? */
+  isRowFault(error: unknown): boolean;
+  /** One committed statement for all rows; no enrolment twice among them. Answers in the order of the rows. */
+  poll(rows: readonly PollRow[], now: Date): Promise<readonly PollAnswer[]>;
+  pollOne(tx: Tx, row: PollRow, now: Date): Promise<PollAnswer>;
+  /** The Command dictionaries as XML fragments; immutable, so a caller may keep them. */
+  bodies(ids: readonly number[]): Promise<ReadonlyMap<number, Buffer>>;
+
+  /**
+   * The live command a live enrolment's current certificate reports on, locked together with the enrolment's state;
+   * undefined leaves open which of these it was not.
+   */
+  reported(tx: Tx, row: PollRow): Promise<{ enrollment: EnrollmentRef; command: LiveCommand } | undefined>;
+  /** A result for no live command: counted on the finished one, else kept as an orphan (CMD-03). */
+  recordLate(tx: Tx, late: LateResult, now: Date): Promise<void>;
+
+  /**
+   * Answers the enrolments that took theirs: those that are enrolled and never had a command of this UUID (CMD-09).
+   */
+  enqueue(tx: Tx, commands: readonly NewCommand[], now: Date): Promise<ReadonlySet<EnrollmentRef>>;
+  /** Live → history as cancelled. A result that still comes is late. Answers the UUIDs that were live. */
+  cancel(tx: Tx, enrollment: EnrollmentRef, commandUuids: readonly string[], now: Date): Promise<readonly string[]>;
+
+  /** Live ones first, newest first within each. */
+  list(enrollments: readonly EnrollmentRef[], limit: number): Promise<readonly CommandView[]>;
+  get(enrollment: EnrollmentRef, commandUuid: string): Promise<CommandDetail | undefined>;
+}
+
+export interface NewEnrollment {
+  readonly who: Claimant;
+  readonly facts: DeviceFacts;
+  readonly topic: string;
+  readonly binding: Binding;
+  readonly certificateSha256: Buffer;
+  /** The host whose serial number this is, when the enrolment takes over from another UDID. */
+  readonly takesOver: string | undefined;
+  /** For a host not seen before. */
+  readonly newHostId: string;
+}
+
+export interface PushTriple {
+  readonly token: Buffer;
+  readonly pushMagic: string;
+  readonly awaitingConfiguration: boolean | undefined;
+}
+
+export interface UserTokenUpdate extends PushTriple {
+  readonly who: Claimant;
+  readonly topic: string;
+}
+
+export interface MdmStore {
+  /** What a decision about this message reads, with the certificate's and the enrolments' rows locked. */
+  known(
+    tx: Tx,
+    certificateSha256: Buffer,
+    who: Claimant,
+    serialNumber: string | undefined,
+  ): Promise<Omit<Known, 'validity'>>;
+  /** The device channel a certificate is pinned to, for results that do not say whose they are. */
+  pinnedDevice(tx: Tx, certificateSha256: Buffer): Promise<EnrollmentRef | undefined>;
+
+  enrol(tx: Tx, enrollment: NewEnrollment, now: Date): Promise<EnrollmentRef>;
+  /** A new generation: queue cancelled, tokens dropped, earlier certificates superseded. `frozen` from the challenge. */
+  reenrol(tx: Tx, ref: EnrollmentRef, enrollment: NewEnrollment, now: Date): Promise<{ generation: number }>;
+  quarantine(tx: Tx, certificateSha256: Buffer, claimed: EnrollmentRef, now: Date): Promise<void>;
+  /** Pin a renewed certificate without making it the current one yet. */
+  renew(tx: Tx, certificateSha256: Buffer, ref: EnrollmentRef, now: Date): Promise<void>;
+  promote(tx: Tx, certificateSha256: Buffer, ref: EnrollmentRef, now: Date): Promise<void>;
+  refreshHost(tx: Tx, ref: EnrollmentRef, facts: DeviceFacts, now: Date): Promise<void>;
+
+  /** The device channel is live. */
+  saveToken(tx: Tx, ref: EnrollmentRef, push: PushTriple, now: Date): Promise<void>;
+  saveUnlockToken(tx: Tx, ref: EnrollmentRef, sealed: Buffer): Promise<void>;
+  saveUserToken(
+    tx: Tx,
+    device: EnrollmentRef,
+    update: UserTokenUpdate,
+    state: 'enrolled' | 'waiting_for_device',
+    now: Date,
+  ): Promise<EnrollmentRef>;
+  /** User channels that waited for their device go live; answers them. */
+  activateWaiting(tx: Tx, device: EnrollmentRef, now: Date): Promise<readonly EnrollmentRef[]>;
+  /** End a channel, a device with its user channels, and cancel their queues; answers those that were not ended yet. */
+  end(tx: Tx, ref: EnrollmentRef, now: Date): Promise<readonly EnrollmentRef[]>;
+  /** End the user channels only. */
+  endUsers(tx: Tx, device: EnrollmentRef, now: Date): Promise<readonly EnrollmentRef[]>;
+
+  setAwaitingConfiguration(tx: Tx, ref: EnrollmentRef, awaiting: boolean): Promise<void>;
+  saveBootstrapToken(tx: Tx, ref: EnrollmentRef, sealed: Buffer | undefined): Promise<void>;
+  bootstrapToken(tx: Tx, ref: EnrollmentRef): Promise<Buffer | undefined>;
+
+  /** What enqueueing checks of its targets. */
+  targets(enrollmentIds: readonly string[]): Promise<readonly CommandTarget[]>;
+  enrollment(enrollmentId: string): Promise<EnrollmentView | undefined>;
+  enrollmentsOfHost(hostId: string): Promise<readonly EnrollmentView[]>;
+  /** Ascending by ref, after `after`. */
+  enrollments(after: EnrollmentRef, limit: number): Promise<readonly EnrollmentView[]>;
+}
+
+export interface CommandTarget {
+  readonly ref: EnrollmentRef;
+  readonly enrollmentId: string;
+  readonly channel: 'device' | 'user';
+  readonly live: boolean;
+  /** PayloadIdentifier of its enrolment profile, which only lifecycle removes. */
+  readonly enrollmentProfile: string | undefined;
+}
+
+export type { CommandOrigin };

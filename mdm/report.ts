@@ -1,0 +1,165 @@
+import type { Clock } from '../core/clock.ts';
+import type { EnrollmentRef } from '../core/enrollment.ts';
+import { EspalierError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { Tx, UnitOfWork } from '../core/tx.ts';
+import { RESULT_LIMITS } from '../plist/read.ts';
+import { commandAnswer, EMPTY } from './answer.ts';
+import type { BodyCache } from './body-cache.ts';
+import { consequencesOf, PUSH_FOR_DEFERRED } from './command.ts';
+import { decide, type Known } from './enrollment.ts';
+import { handOut } from './hand-out.ts';
+import type { DeviceIdentity } from './identity.ts';
+import type { PollBatcher } from './poll-batch.ts';
+import type { ApplyEffects, CommandStore, MdmStore, PollAnswer, PollRow } from './ports.ts';
+import { runAgain } from './try-again.ts';
+import type { Claimant, DeviceResponse, ReadReport } from './types.ts';
+
+export interface ReportDeps {
+  readonly unitOfWork: UnitOfWork;
+  readonly store: MdmStore;
+  readonly commands: CommandStore;
+  readonly batch: PollBatcher;
+  readonly bodies: BodyCache;
+  readonly applyEffects: ApplyEffects;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+type Readable = Extract<ReadReport, { kind: 'readable' }>;
+type Unreadable = Extract<ReadReport, { kind: 'unreadable' }>;
+
+/** Bytes. Larger results go alone, so that one Mac's application list does not hold up sixty polls. */
+const MAX_BATCHED_RESULT = 64 * 1024;
+/** Bytes of a result that are kept. */
+const MAX_KEPT_RESULT = RESULT_LIMITS.maxBytes;
+
+/** A report and the next command, in one committed step. A report that is stored is answered 200 (R4, CHK-08). */
+export function createReport(
+  deps: ReportDeps,
+): (identity: DeviceIdentity, read: ReadReport, body: Buffer) => Promise<DeviceResponse> {
+  return async (identity, read, body) => {
+    const answer =
+      read.kind === 'readable' ? await poll(deps, identity, read, body) : await keep(deps, identity, read, body);
+    if (answer.kind !== 'command') return EMPTY;
+    return commandAnswer(handOut(answer.commandUuid, await deps.bodies.get(answer.bodyId)));
+  };
+}
+
+async function poll(deps: ReportDeps, identity: DeviceIdentity, read: Readable, body: Buffer): Promise<PollAnswer> {
+  const row = pollRow(identity, read, body);
+  if (body.length > MAX_BATCHED_RESULT) return byItself(deps, identity, read, row);
+  const answer = await deps.batch.submit(row);
+  return answer.kind === 'weighty' || answer.kind === 'not_live' ? byItself(deps, identity, read, row) : answer;
+}
+
+function pollRow({ sha256 }: DeviceIdentity, { who, report }: Readable, body: Buffer): PollRow {
+  const finished = report.kind === 'finished';
+  const truncated = finished && body.length > MAX_KEPT_RESULT;
+  return {
+    enrollmentId: who.enrollmentId,
+    certificateSha256: sha256,
+    turn: report.kind,
+    commandUuid: report.kind === 'idle' ? undefined : report.commandUuid,
+    outcome: finished ? report.outcome : undefined,
+    errorChain: finished ? report.errorChain : [],
+    result: finished ? (truncated ? body.subarray(0, MAX_KEPT_RESULT) : body) : undefined,
+    truncated,
+    settled: false,
+  };
+}
+
+/** Read, decide, write: results from which more follows, and whoever the batch did not know as live. */
+function byItself(deps: ReportDeps, identity: DeviceIdentity, read: Readable, row: PollRow): Promise<PollAnswer> {
+  const now = deps.clock.now();
+  return runAgain(deps.unitOfWork, deps.commands.isRowFault, async (tx) => {
+    if (!(await settle(deps, tx, read, row))) {
+      const admitted = await admit(deps, tx, identity, read.who, now);
+      if (admitted === undefined) return NOTHING;
+      if (!admitted.serve) {
+        await keepResult(deps, tx, admitted.ref, row, now);
+        return NOTHING;
+      }
+      // Only now is a renewed certificate the current one.
+      await settle(deps, tx, read, row);
+    }
+    const answer = await deps.commands.pollOne(tx, { ...row, settled: true }, now);
+    if (answer.kind === 'nothing' && answer.leftBehind !== undefined) {
+      await deps.applyEffects(tx, [{ kind: 'push', enrollment: answer.leftBehind, reason: PUSH_FOR_DEFERRED }]);
+    }
+    return answer;
+  });
+}
+
+const NOTHING: PollAnswer = { kind: 'nothing', leftBehind: undefined };
+
+/** Carry out what follows from the result of a live command; the poll that comes next takes it out of the queue. */
+async function settle(deps: ReportDeps, tx: Tx, { who, report, dict }: Readable, row: PollRow): Promise<boolean> {
+  if (report.kind !== 'finished') return false;
+  const found = await deps.commands.reported(tx, row);
+  if (found === undefined) return false;
+  if (report.outcome === 'Unknown' || report.outcome === 'CommandFormatError') {
+    // A mistake of ours, or a word of Apple's that is new: somebody should look (§2.1, CMD-07).
+    deps.log.warn({ enrollment: who.enrollmentId, command: report.commandUuid, status: report.status }, 'odd result');
+  }
+  const { effects, configured } = consequencesOf(found.enrollment, found.command, report, dict);
+  if (configured) await deps.store.setAwaitingConfiguration(tx, found.enrollment, false);
+  if (effects.length > 0) await deps.applyEffects(tx, effects);
+  return true;
+}
+
+interface Admitted {
+  readonly ref: EnrollmentRef;
+  /** Hand out commands; else only keep what came. */
+  readonly serve: boolean;
+}
+
+/** Undefined: answered as if there were nothing (quarantine). Errors: mdm_identity_*, mdm_enrollment_unknown. */
+async function admit(
+  { store }: ReportDeps,
+  tx: Tx,
+  identity: DeviceIdentity,
+  who: Claimant,
+  now: Date,
+): Promise<Admitted | undefined> {
+  const known: Known = { ...(await store.known(tx, identity.sha256, who, undefined)), validity: identity.validity };
+  const { act, promote } = decide(known, { type: 'Report', who });
+  if (act.kind === 'refuse') throw new EspalierError(act.code, act.detail);
+  if (act.kind === 'ignore' || known.device === undefined) return undefined;
+  if (promote) await store.promote(tx, identity.sha256, known.device.ref, now);
+  return { ref: (known.user ?? known.device).ref, serve: act.kind === 'serve' };
+}
+
+async function keepResult(
+  { commands }: ReportDeps,
+  tx: Tx,
+  ref: EnrollmentRef,
+  row: PollRow,
+  now: Date,
+): Promise<void> {
+  const { turn, commandUuid = '', outcome = 'Unknown', errorChain, result = EMPTY.body, truncated } = row;
+  if (turn !== 'finished') return;
+  await commands.recordLate(tx, { enrollment: ref, commandUuid, outcome, errorChain, result, truncated }, now);
+}
+
+/**
+ * An authenticated report that not even names its command: kept as it came, and 200. No next command: the one just
+ * answered is still the oldest, and would come round at once, for ever.
+ */
+function keep(deps: ReportDeps, identity: DeviceIdentity, { who }: Unreadable, body: Buffer): Promise<PollAnswer> {
+  const now = deps.clock.now();
+  const truncated = body.length > MAX_KEPT_RESULT;
+  const result = truncated ? body.subarray(0, MAX_KEPT_RESULT) : body;
+  deps.log.warn({ enrollment: who?.enrollmentId, bytes: body.length }, 'a result cannot be read');
+  return deps.unitOfWork.run(async (tx) => {
+    const ref =
+      who === undefined
+        ? await deps.store.pinnedDevice(tx, identity.sha256)
+        : (await admit(deps, tx, identity, who, now))?.ref;
+    if (ref !== undefined) {
+      const late = { enrollment: ref, commandUuid: '', outcome: 'Unknown', errorChain: [], result, truncated } as const;
+      await deps.commands.recordLate(tx, late, now);
+    }
+    return NOTHING;
+  });
+}
