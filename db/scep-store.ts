@@ -73,12 +73,12 @@ export function certificateStore(db: Database): CertificateStore {
       if (rows.length === 0) throw new EspalierError('conflict', 'the challenge or the link was used meanwhile');
     },
 
-    async complete(tx, serial, { der, sha256, issuedAt }) {
+    async complete(serial, { der, sha256, issuedAt }) {
       const { rows } = await sql<{ der: Buffer }>`
         update certificate set state = 'issued', der = coalesce(der, ${der}), sha256 = coalesce(sha256, ${sha256}),
                                issued_at = coalesce(issued_at, ${issuedAt})
         where serial = ${serial} returning der
-      `.execute(executorOf(tx));
+      `.execute(db.read);
       const row = rows[0];
       if (row === undefined) throw new EspalierError('internal_error', 'a certificate without an intent');
       return row.der;
@@ -123,11 +123,17 @@ interface LinkRow {
 
 export const enrollLinkStore: EnrollLinkStore = {
   async insertLink(tx, link) {
-    await sql`
-      insert into enroll_link (id, code_hash, serial_number, team_id, uses_allowed, expires_at, created_at)
-      values (${link.id}, ${link.codeHash}, ${link.serialNumber ?? null}, ${link.teamId}, ${link.usesAllowed},
-              ${link.expiresAt}, ${link.createdAt})
-    `.execute(executorOf(tx));
+    try {
+      await sql`
+        insert into enroll_link (id, code_hash, serial_number, team_id, uses_allowed, expires_at, created_at)
+        values (${link.id}, ${link.codeHash}, ${link.serialNumber ?? null}, ${link.teamId}, ${link.usesAllowed},
+                ${link.expiresAt}, ${link.createdAt})
+      `.execute(executorOf(tx));
+    } catch (error) {
+      // foreign_key_violation: the row's only reference is the team.
+      if ((error as { code?: unknown }).code !== '23503') throw error;
+      throw new EspalierError('team_not_found', `there is no team ${link.teamId}`, { cause: error });
+    }
   },
 
   async findLink(tx, codeHash) {

@@ -29,28 +29,28 @@ export interface Evidence {
   readonly signer: SignerIdentity | undefined;
 }
 
-/** Not exported: outside this file an Authorised can be passed on and read, not made. */
-class Authorisation {
-  /** Makes the type nominal, so that no other object of this shape passes for it. */
-  readonly #granted = true;
+declare const granted: unique symbol;
+
+/**
+ * Proof that `authorise` said yes; the signer takes nothing else (CVE-2025-44005, CVE-2026-30836 at step-ca). The symbol
+ * is not exported, so no other file can write one down.
+ */
+export interface Authorised {
+  readonly [granted]: true;
   readonly request: CertificateRequest;
   readonly challenge: ChallengeRecord;
-
-  constructor(request: CertificateRequest, challenge: ChallengeRecord) {
-    this.request = request;
-    this.challenge = challenge;
-  }
-
-  static isGranted(value: object): boolean {
-    return #granted in value && value.#granted;
-  }
 }
 
-/** Proof that `authorise` said yes. The signer takes nothing else (CVE-2025-44005, CVE-2026-30836 at step-ca). */
-export type Authorised = Authorisation;
+const everyGranted = new WeakSet<object>();
+
+function grant(request: CertificateRequest, challenge: ChallengeRecord): Authorised {
+  const authorised = Object.freeze({ request, challenge }) as Authorised;
+  everyGranted.add(authorised);
+  return authorised;
+}
 
 /** For the signer: a cast can fool the compiler, not this. */
-export const isAuthorised = (value: object): value is Authorised => Authorisation.isGranted(value);
+export const isAuthorised = (value: object): boolean => everyGranted.has(value);
 
 export type Decision =
   | { readonly kind: 'issue'; readonly authorised: Authorised }
@@ -94,7 +94,7 @@ function decide(request: CertificateRequest, { challenge, certificate, signer }:
   if (challenge.link !== undefined && challenge.link.uses >= challenge.link.usesAllowed) {
     return refuse('badRequest', 'the enrolment link has been used up');
   }
-  return { kind: 'issue', authorised: new Authorisation(request, challenge) };
+  return { kind: 'issue', authorised: grant(request, challenge) };
 }
 
 /** A challenge that was spent gives its own certificate to its own key again, and nothing to any other. */
@@ -111,7 +111,7 @@ function decideSpent(
   if (!isSameRequest) return refuse('badRequest', 'the challenge has been used');
   if (certificate.revokedAt !== undefined) return refuse('badRequest', 'its certificate has been revoked');
   if (certificate.notAfter <= now) return refuse('badRequest', 'its certificate has expired');
-  return { kind: 'replay', authorised: new Authorisation(request, challenge), certificate };
+  return { kind: 'replay', authorised: grant(request, challenge), certificate };
 }
 
 /**

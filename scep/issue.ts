@@ -63,8 +63,7 @@ export function createIssuer(deps: IssuerDeps): Issuer {
 
   async function complete(authorised: Authorised, intent: { serial: Buffer; tbs: Buffer }): Promise<Buffer> {
     const der = await deps.signer.sign(authorised, intent.tbs);
-    const certificate = { der, sha256: sha256(der), issuedAt: deps.clock.now() };
-    return deps.unitOfWork.run((tx) => deps.store.complete(tx, intent.serial, certificate));
+    return deps.store.complete(intent.serial, { der, sha256: sha256(der), issuedAt: deps.clock.now() });
   }
 
   return {

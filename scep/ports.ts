@@ -14,8 +14,11 @@ export interface CertificateStore {
    * work must then be rolled back.
    */
   intend(tx: Tx, intent: Intent): Promise<void>;
-  /** Store a signature's result. Answers the stored DER, which is another one when somebody was faster. */
-  complete(tx: Tx, serial: Buffer, certificate: { der: Buffer; sha256: Buffer; issuedAt: Date }): Promise<Buffer>;
+  /**
+   * Store a signature's result, in a transaction of its own. Answers the stored DER, which is another one when somebody
+   * was faster.
+   */
+  complete(serial: Buffer, certificate: { der: Buffer; sha256: Buffer; issuedAt: Date }): Promise<Buffer>;
 }
 
 export interface EnrollLinkRow {

@@ -341,7 +341,7 @@ eachDatabase((_kind, open) => {
       const signed: Buffer[] = [];
       const store = {
         ...h.deps.store,
-        complete: async (_tx: object, _serial: Buffer, { der }: { der: Buffer }): Promise<Buffer> => {
+        complete: async (_serial: Buffer, { der }: { der: Buffer }): Promise<Buffer> => {
           signed.push(der);
           throw new Error('killed');
         },
