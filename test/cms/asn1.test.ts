@@ -82,6 +82,8 @@ describe('reading', () => {
   const refusedInside: [string, Buffer, string][] = [
     ['definite nesting 1000', nested(1000), 'asn1_too_deep'],
     ['end-of-contents inside a definite length', hex('30 02 0000'), 'asn1_malformed'],
+    // As int32 this length is -6: a reader that believes it stays on the spot for ever.
+    ['a child whose negative length leads back to itself', hex('30 06 04 84 fffffffa'), 'asn1_malformed'],
     ['a child longer than its parent', hex('30 03 0402 61'), 'asn1_malformed'],
     ['more elements than allowed', der.seq(...Array<Buffer>(30_000).fill(der.nul())), 'asn1_too_many_nodes'],
   ];

@@ -269,6 +269,12 @@ describe('SignedData', () => {
     expect(budget.nodes).toBeLessThanOrEqual(DEFAULT_MAX_NODES + 1);
   });
 
+  it('attributes sent with indefinite lengths are hashed as DER (RFC 5652 5.4)', () => {
+    const sorted = readAsn1(der.set(contentType, messageDigest())).children.map((child) => child.raw);
+    const sentAttributes = Buffer.concat([Buffer.from([0xa0, 0x80]), ...sorted, Buffer.alloc(2)]);
+    expect(codeOf(() => verifySignedData(message({ sentAttributes }), { detachedContent: body }))).toBe('accepted');
+  });
+
   it('refuses attributes shown as content, which another message may have signed', () => {
     const bytes = message({ attributes: null, content: strippedAttributes });
     expect(codeOf(() => verifySignedData(bytes, { detachedContent: strippedAttributes }))).toBe(

@@ -27,6 +27,8 @@ export interface Parts {
   sid?: Buffer;
   digest?: Buffer;
   attributes?: Buffer[] | null;
+  /** The attribute field as sent, when it is not the DER that was signed. */
+  sentAttributes?: Buffer;
   algorithm?: Buffer;
   signature?: Buffer;
   hash?: string;
@@ -48,7 +50,7 @@ export function message(parts: Parts = {}): Buffer {
     parts.version ?? der.int(1),
     parts.sid ?? issuerAndSerial(device.certificate),
     parts.digest ?? SHA256,
-    ...(attributes === null ? [] : [sent]),
+    ...(attributes === null ? [] : [parts.sentAttributes ?? sent]),
     parts.algorithm ?? rsaAlgorithm,
     der.octetString(parts.signature ?? sign(parts.hash ?? 'sha256', signed, device.privateKey)),
   );

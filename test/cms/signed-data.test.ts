@@ -94,6 +94,12 @@ describe('our own signatures', () => {
     expect(verifySignedData(cms, { allowSha1: true }).digestAlgorithm).toBe('sha1');
   });
 
+  it('a chain stands after the signer, and no certificate twice', () => {
+    const other = curves[1]![1];
+    const cms = buildSignedData({ content: body, signer: signer(device), certificates: [other.der, device.der] });
+    expect(verifySignedData(cms).certificates.map((certificate) => certificate.der)).toEqual([device.der, other.der]);
+  });
+
   it('an unproven certificate is not kept', () => {
     const cache = createCertificateCache(8);
     const cms = buildSignedData({ content: body, detached: true, signer: signer(device) });

@@ -274,6 +274,11 @@ describe('chains', () => {
   it('a certificate with the right name from another key is not trusted (SIG-02)', () => {
     const other = issue(rsa('other'), { ...ROOT, subject: [{ type: 'CN', value: 'root' }] });
     const forged = issue(rsa('leaf'), { issuer: other });
+    const claiming = issue(rsa('leaf'), {
+      issuer: other,
+      extensions: { authorityKeyId: root.certificate.subjectKeyId! },
+    });
+    expect(verifyChain(claiming.certificate, [], [root.certificate], NOW).trusted).toBe(false);
     expect(verifyChain(forged.certificate, [], [root.certificate], NOW).trusted).toBe(false);
     expect(verifyChain(forged.certificate, [other.certificate], [root.certificate], NOW).trusted).toBe(false);
   });
