@@ -5,7 +5,13 @@ import { type DecryptedEnvelopedData, decryptEnvelopedData, encryptEnvelopedData
 import { decodeString } from '../../cms/names.ts';
 import { OID } from '../../cms/oids.ts';
 import { buildCertificationRequest, type CertificationRequestInput } from '../../cms/pkcs10.ts';
-import { buildSignedData, type Digest, readCertificates, verifySignedData } from '../../cms/signed-data.ts';
+import {
+  buildSignedData,
+  type Digest,
+  readCertificates,
+  type SignedAttribute,
+  verifySignedData,
+} from '../../cms/signed-data.ts';
 import type { Certificate } from '../../cms/x509.ts';
 import { monotonicIds } from '../../core/ids.ts';
 import { systemRandom } from '../../core/system.ts';
@@ -99,6 +105,10 @@ export interface MessageOptions {
   readonly csrChanges?: Partial<CertificationRequestInput>;
   readonly signer?: Identity;
   readonly recipient?: Certificate;
+  /** In place of the signed attributes of RFC 8894 3.2.1. */
+  readonly attributes?: readonly SignedAttribute[];
+  /** In place of the EnvelopedData. */
+  readonly envelope?: Buffer;
 }
 
 const selfSigned = new Map<KeyPair, Identity>();
@@ -132,17 +142,19 @@ export function pkiRequest(options: MessageOptions = {}): PkiRequest {
       ...(options.challenge === undefined ? {} : { challengePassword: options.challenge }),
       ...options.csrChanges,
     });
-  const envelope = encryptEnvelopedData({
-    content: csr,
-    recipientCertificateDer: (options.recipient ?? authority().ra.certificate).der,
-    cipher: options.cipher ?? 'aes128-cbc',
-    random: randomBytes,
-  });
+  const envelope =
+    options.envelope ??
+    encryptEnvelopedData({
+      content: csr,
+      recipientCertificateDer: (options.recipient ?? authority().ra.certificate).der,
+      cipher: options.cipher ?? 'aes128-cbc',
+      random: randomBytes,
+    });
   const body = buildSignedData({
     content: envelope,
     signer: { certificateDer: signer.der, key: signer.privateKey },
     digest: options.digest ?? 'sha256',
-    extraSignedAttributes: [
+    extraSignedAttributes: options.attributes ?? [
       { oid: OID.scepMessageType, value: printable(String(options.messageType ?? 19)) },
       { oid: OID.scepTransactionId, value: printable(transactionId) },
       { oid: OID.scepSenderNonce, value: octetString(senderNonce) },
@@ -161,8 +173,7 @@ export interface CertRep {
 
 /** Read an answer as a strict client would: signature, RA, nonce and transaction first. */
 export function readCertRep(ber: Buffer, request: PkiRequest): CertRep {
-  const failed = readAttributes(ber, Buffer.alloc(0));
-  const signed = failed ?? verifySignedData(ber);
+  const signed = asFailure(ber) ?? verifySignedData(ber);
   const text = (oid: string): string | undefined => {
     const [value] = signed.signedAttributes.get(oid) ?? [];
     return value === undefined ? undefined : decodeString(readAsn1(value));
@@ -186,10 +197,10 @@ export function readCertRep(ber: Buffer, request: PkiRequest): CertRep {
   return { status, failInfo, certificate, cipher: opened.cipher, digest };
 }
 
-/** A failure has no content at all: its signature is over the attributes, with the digest of nothing. */
-function readAttributes(ber: Buffer, detachedContent: Buffer) {
+/** A failure has no content at all (RFC 8894 3.3.2.2), so the digest is that of nothing. */
+function asFailure(ber: Buffer) {
   try {
-    return verifySignedData(ber, { detachedContent });
+    return verifySignedData(ber, { detachedContent: Buffer.alloc(0) });
   } catch {
     return undefined;
   }
