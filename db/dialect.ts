@@ -9,8 +9,8 @@ import {
   PostgresQueryCompiler,
   type QueryResult,
 } from 'kysely';
-import type { EncodedParameter } from './values.ts';
-import { encodeParameter } from './values.ts';
+import { EspalierError } from '../core/errors.ts';
+import { type EncodedParameter, encodeParameter } from './values.ts';
 
 /** What a statement answered, before Kysely sees it. */
 export interface Answer {
@@ -26,6 +26,8 @@ export interface Session {
   begin(): void;
   commit(): Promise<void>;
   rollback(): Promise<void>;
+  /** Whether COMMIT was on its way: from then on only an answer tells whether the work is stored. */
+  readonly commitSent: boolean;
   /** After this every use of the lease is an error. */
   release(): void;
 }
@@ -33,6 +35,22 @@ export interface Session {
 export interface SessionSource {
   acquire(): Promise<Session>;
   close(): Promise<void>;
+}
+
+/** A statement that nobody awaited would otherwise run inside somebody else's transaction. */
+export function statementTooLate(): EspalierError {
+  return new EspalierError('internal_error', 'a statement was started after its unit of work was over');
+}
+
+/** PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error: nothing was stored. */
+export function rolledBack(): EspalierError {
+  return new EspalierError(
+    'internal_error',
+    'a failed statement was caught inside the unit of work; nothing is stored',
+    {
+      fix: 'Let the error leave the unit of work, or use `on conflict`, or a savepoint.',
+    },
+  );
 }
 
 const COUNTED = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);

@@ -18,7 +18,8 @@ export interface Reply {
   /** `INSERT`, `COMMIT`, …: the first words of the last command tag. */
   readonly command: string;
   readonly count: number;
-  readonly error: DatabaseError | undefined;
+  /** The server's error, or what was wrong with a value it sent. */
+  readonly error: unknown;
   readonly status: string;
 }
 
@@ -166,8 +167,7 @@ export function readReplies(bytes: Uint8Array, known: ReadonlyMap<number, readon
   let columns = known.get(0) ?? [];
   let rows: Record<string, unknown>[] = [];
   let tag = '';
-  let error: DatabaseError | undefined;
-  let failure: unknown;
+  let error: unknown;
   for (let at = 0; at < buffer.length; ) {
     const end = at + 1 + buffer.readInt32BE(at + 1);
     const body = buffer.subarray(at + 5, end);
@@ -180,7 +180,7 @@ export function readReplies(bytes: Uint8Array, known: ReadonlyMap<number, readon
         try {
           rows.push(readRow(body, columns));
         } catch (unreadable) {
-          failure ??= unreadable;
+          error ??= unreadable;
         }
         break;
       case 'C':
@@ -206,6 +206,5 @@ export function readReplies(bytes: Uint8Array, known: ReadonlyMap<number, readon
     }
     at = end;
   }
-  if (failure !== undefined) throw failure;
   return replies;
 }
