@@ -263,7 +263,7 @@ eachDatabase((_kind, open) => {
 
     it('gives 50 parallel posts of one request one certificate', async () => {
       const h = harness(db);
-      const request = pkiRequest({ challenge: await h.challenge() });
+      const request = pkiRequest({ challenge: await h.challenge({ uses: 100 }) });
       const before = await certificates();
       const reps = await Promise.all(Array.from({ length: 50 }, () => h.post(request.body)));
       const issued = reps.map((rep) => readCertRep(rep, request).certificate?.sha256);
@@ -274,7 +274,7 @@ eachDatabase((_kind, open) => {
 
     it('gives 50 parallel posts of five keys one certificate', async () => {
       const h = harness(db);
-      const challenge = await h.challenge();
+      const challenge = await h.challenge({ uses: 100 });
       const keys = ['device', 'old', 'stranger', 'fourth', 'fifth'].map((name) => rsa(name));
       const requests = Array.from({ length: 50 }, (_, i) => {
         const pair = keys[i % keys.length];
