@@ -21,7 +21,7 @@ export function commandAnswer(body: Buffer): DeviceResponse {
 
 /**
  * The whole error vocabulary of the device routes. What is not here is a fault of ours: 500, and the device keeps its
- * report. No row says 401, and the type has no such status (CHK-06); refusals have no body a device would act on (CHK-07).
+ * report. No row says 401, and the type has no such status (CHK-06).
  */
 const STATUS: Partial<Record<ErrorCode, DeviceStatus>> = {
   plist_malformed: 400,
@@ -46,12 +46,13 @@ const STATUS: Partial<Record<ErrorCode, DeviceStatus>> = {
   service_unavailable: 503,
 };
 
+/** Zero bytes as well: a body with a `code` is how Apple's devices are told to unenrol (CHK-07). Ours is in a header. */
 export function refusal(code: ErrorCode): DeviceResponse {
   const status = STATUS[code] ?? 500;
-  const headers: Record<string, string> = { 'content-type': 'text/plain' };
+  const headers: Record<string, string> = { 'espalier-code': code };
   if (status >= 500) headers['retry-after'] = RETRY_AFTER;
   if (status === 405) headers['allow'] = 'PUT';
-  return { status, headers, body: Buffer.from(`${code}\n`), code };
+  return { status, headers, body: NO_BODY, code };
 }
 
 /** Anything thrown while a request was dealt with. What carries an SQLSTATE or a socket's error code is the database's. */
