@@ -1,4 +1,5 @@
 import type { Channel } from '../core/enrollment.ts';
+import type { MacKey } from '../keys/types.ts';
 import { EMPTY_FINGERPRINT, versionFingerprint, xor } from './fingerprint.ts';
 import type { CatalogueLabel, CatalogueProfile, CatalogueRows, CatalogueVersion, Fingerprint, Slot } from './types.ts';
 
@@ -21,7 +22,7 @@ export interface Catalogue {
   profileInSlot(teamId: number, slotId: number): CatalogueProfile | undefined;
 }
 
-export type Digest = (...parts: (string | Buffer)[]) => Buffer;
+export type Digest = MacKey['digest'];
 
 /** `previous` spares the fingerprints already computed: versions are immutable. */
 export function indexCatalogue(rows: CatalogueRows, digest: Digest, previous?: Catalogue): Catalogue {

@@ -1,10 +1,11 @@
+import type { MacKey } from '../keys/types.ts';
 import type { Fingerprint } from './types.ts';
 
 export const EMPTY_FINGERPRINT: Fingerprint = { high: 0, low: 0 };
 
 /** The first 64 bits of HMAC-SHA-256 over a version id; `digest` is that HMAC under the server's key (design §4). */
-export function versionFingerprint(digest: (...parts: (string | Buffer)[]) => Buffer, versionId: number): Fingerprint {
-  const bytes = digest('espalier applied version v1\0', String(versionId));
+export function versionFingerprint(digest: MacKey['digest'], versionId: number): Fingerprint {
+  const bytes = digest('espalier applied version v1', String(versionId));
   return { high: bytes.readInt32BE(0), low: bytes.readInt32BE(4) };
 }
 

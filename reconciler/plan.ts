@@ -3,17 +3,7 @@ import { type Catalogue, versionOf } from './catalogue.ts';
 import { EMPTY_FINGERPRINT, equalFingerprints, xor } from './fingerprint.ts';
 import { matcherOf, NO, UNKNOWN, YES } from './match.ts';
 import type { ReconcilerSettings } from './settings.ts';
-import type { LiveCommand, Op, OpChange, OpKind, ReconRow } from './types.ts';
-
-/** One enrolment as read under its lock. */
-export interface HostFacts {
-  readonly row: ReconRow;
-  readonly ops: readonly Op[];
-  /** Live commands of `ops`, by UUID. */
-  readonly commands: ReadonlyMap<string, LiveCommand>;
-  /** A ProfileList of ours is already waiting. */
-  readonly profileListLive: boolean;
-}
+import type { HostFacts, Op, OpChange, OpKind, ReconRow } from './types.ts';
 
 export interface HostPlan {
   /** At most one per slot; installs before removals, then by slot. */
@@ -46,8 +36,8 @@ export function planHost(
   settings: ReconcilerSettings,
 ): HostPlan | undefined {
   const { row } = facts;
+  if (isQuiet(catalogue, facts, now, settings)) return undefined;
   const profileList = !facts.profileListLive && wantsProfileList(facts, now, settings);
-  if (!profileList && isSettled(catalogue, facts)) return undefined;
 
   const wishes = wishesOf(catalogue, row);
   const held = heldVersions(catalogue, row.applied);
@@ -62,6 +52,11 @@ export function planHost(
   }
   if (changes.length === 0 && !profileList) return undefined;
   return number(changes.sort(inOrder), row.rev, profileList, settings.maxSendsPerHost);
+}
+
+/** Nothing to do, by the fingerprint alone. False is not yet a plan. */
+export function isQuiet(catalogue: Catalogue, facts: HostFacts, now: Date, settings: ReconcilerSettings): boolean {
+  return !wantsProfileList(facts, now, settings) && isSettled(catalogue, facts);
 }
 
 /** The fingerprint shortcut holds only where no label is unknown and no op exists (design §4). */

@@ -113,6 +113,25 @@ export interface LiveCommand {
   readonly notNowAt: Date | undefined;
 }
 
+/** One enrolment as read under its lock. */
+export interface HostFacts {
+  readonly row: ReconRow;
+  readonly ops: readonly Op[];
+  /** Live commands of this enrolment's ops, by UUID. */
+  readonly commands: ReadonlyMap<string, LiveCommand>;
+  /** A ProfileList of ours is already waiting. */
+  readonly profileListLive: boolean;
+}
+
+/** What Apple last said about the enrolment's token, and whether a push waits. */
+export interface PushSummary {
+  readonly waitingSince: Date | undefined;
+  readonly lastPushAt: Date | undefined;
+  readonly lastStatus: number | undefined;
+  readonly lastReason: string | undefined;
+  readonly tokenRetired: boolean;
+}
+
 export type OpKind = 'install' | 'remove';
 /** queued: its command waits or travels, or is still to be made · acked: verifying · failed: retried at `nextAt`, if set. */
 export type OpState = 'queued' | 'acked' | 'failed';

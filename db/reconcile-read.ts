@@ -1,0 +1,102 @@
+import { sql } from 'kysely';
+import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
+import type { CountedHost, HostRead } from '../reconciler/ports.ts';
+import type { PushSummary, ReconRow } from '../reconciler/types.ts';
+import type { Executor } from './database.ts';
+import { type LiteRow, RECON_FROM, RECON_FULL, readFacts, readRowsWithOps, reconRowOf } from './reconcile-rows.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** By id, UDID, serial number or name; a serial number or name that two hosts have finds neither. */
+export async function findHost(executor: Executor, ref: string): Promise<string | undefined> {
+  const { rows } = await sql<{ id: string }>`
+    select id from host
+    where id = ${UUID.test(ref) ? ref : null}::uuid or udid = ${ref} or udid = ${ref.toUpperCase()}
+      or serial_number = ${ref} or name = ${ref}
+    order by id = ${UUID.test(ref) ? ref : null}::uuid desc nulls last limit 2
+  `.execute(executor);
+  return rows.length === 1 || rows[0]?.id === ref.toLowerCase() ? rows[0]?.id : undefined;
+}
+
+interface ChannelColumns {
+  readonly id: number;
+  readonly enrollment_id: string;
+  readonly channel: Channel;
+  readonly user_short_name: string | null;
+  readonly seen_at: Date | null;
+  readonly push_certificate: boolean;
+  readonly waiting_since: Date | null;
+  readonly last_push_at: Date | null;
+  readonly last_status: number | null;
+  readonly last_reason: string | null;
+  readonly token_retired: boolean;
+}
+
+export async function readHost(executor: Executor, hostId: string): Promise<HostRead | undefined> {
+  const host = await sql<{ id: string; team_id: number }>`
+    select id, team_id from host where id = ${UUID.test(hostId) ? hostId : null}::uuid
+  `.execute(executor);
+  const found = host.rows[0];
+  if (found === undefined) return undefined;
+  const { rows } = await sql<ChannelColumns>`
+    select e.id, e.enrollment_id, e.channel, e.user_short_name, n.seen_at, c.topic is not null as push_certificate,
+      o.created_at as waiting_since, s.last_push_at, s.last_status, s.last_reason,
+      coalesce(s.token_retired_at >= e.token_updated_at, false) as token_retired
+    from enrollment e
+    left join enrollment_seen n on n.enrollment_id = e.id left join push_state s on s.enrollment_id = e.id
+    left join push_outbox o on o.enrollment_id = e.id left join push_certificate c on c.topic = e.topic
+    where e.host_id = ${found.id} and e.state = 'enrolled' order by e.channel, e.id
+  `.execute(executor);
+  const facts = new Map(
+    (
+      await readFacts(
+        executor,
+        rows.map((row) => row.id),
+      )
+    ).map((one) => [one.row.enrollment, one]),
+  );
+  return {
+    hostId: found.id,
+    teamId: found.team_id,
+    channels: rows.flatMap((row) => {
+      const own = facts.get(row.id);
+      if (own === undefined) return [];
+      return [
+        {
+          enrollmentId: row.enrollment_id,
+          channel: row.channel,
+          userShortName: row.user_short_name ?? undefined,
+          facts: own,
+          push: pushOf(row),
+          seenAt: row.seen_at ?? undefined,
+          pushCertificate: row.push_certificate,
+        },
+      ];
+    }),
+  };
+}
+
+function pushOf(row: ChannelColumns): PushSummary | undefined {
+  if (row.waiting_since === null && row.last_push_at === null) return undefined;
+  return {
+    waitingSince: row.waiting_since ?? undefined,
+    lastPushAt: row.last_push_at ?? undefined,
+    lastStatus: row.last_status ?? undefined,
+    lastReason: row.last_reason ?? undefined,
+    tokenRetired: row.token_retired,
+  };
+}
+
+export async function scan(executor: Executor, after: EnrollmentRef, limit: number): Promise<readonly CountedHost[]> {
+  const { rows } = await sql<LiteRow & { applied: number[]; user_channel: boolean }>`
+    select ${RECON_FULL}, e.channel = 'user' or exists (
+        select from enrollment u where u.host_id = e.host_id and u.channel = 'user' and u.state = 'enrolled') as user_channel
+    from ${RECON_FROM} where r.enrollment_id > ${after} order by r.enrollment_id limit ${limit}
+  `.execute(executor);
+  const channels = new Map(rows.map((row) => [row.enrollment_id, row.user_channel]));
+  const facts = await readRowsWithOps(
+    executor,
+    rows.map((row): ReconRow => reconRowOf(row)),
+  );
+  return facts.map(({ row, ops }) => ({ row, ops, userChannel: channels.get(row.enrollment) ?? false }));
+}

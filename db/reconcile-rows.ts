@@ -1,0 +1,264 @@
+/** How recon, op and command rows are read. */
+import { type RawBuilder, sql } from 'kysely';
+import type { ErrorChainItem } from '../core/effects.ts';
+import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
+import type { LockedHosts } from '../reconciler/ports.ts';
+import type {
+  ExtraProfile,
+  HostFacts,
+  LiveCommand,
+  Op,
+  OpKind,
+  OpState,
+  OsqueryState,
+  ReconRow,
+} from '../reconciler/types.ts';
+import type { Executor } from './database.ts';
+
+interface ReconColumns {
+  readonly enrollment_id: number;
+  readonly generation: number;
+  readonly channel: Channel;
+  readonly team_id: number;
+  readonly os_version: string;
+  readonly label_ids: number[];
+  readonly label_epoch: number;
+  readonly unknown_label_ids: number[];
+  readonly applied: number[];
+  readonly fp_high: number;
+  readonly fp_low: number;
+  readonly actual_known: boolean;
+  readonly rev: number;
+  readonly op_count: number;
+  readonly osquery_at: Date | null;
+  readonly osquery_state: OsqueryState;
+  readonly profile_list_at: Date | null;
+  readonly observed_extra: ExtraProfile[];
+  readonly enrollment_profile: string | null;
+}
+
+interface OpColumns {
+  readonly enrollment_id: number;
+  readonly slot_id: number;
+  readonly op: OpKind;
+  readonly version_id: number;
+  readonly generation: number;
+  readonly enrollment_generation: number;
+  readonly state: OpState;
+  readonly reason: string;
+  readonly error_chain: ErrorChainItem[];
+  readonly delivery_attempts: number;
+  readonly verify_misses: number;
+  readonly next_at: Date | null;
+  readonly command_uuid: string | null;
+  readonly acked_at: Date | null;
+  readonly observed_uuid: string | null;
+  readonly observed_at: Date | null;
+  readonly created_at: Date;
+}
+
+interface CommandColumns {
+  readonly enrollment_id: number;
+  readonly command_uuid: string;
+  readonly request_type: string;
+  readonly state: LiveCommand['state'];
+  readonly deliveries: number;
+  readonly not_now_count: number;
+  readonly queued_at: Date;
+  readonly sent_at: Date | null;
+  readonly not_now_at: Date | null;
+}
+
+/** Without `applied`: what the fingerprint test needs. The halves spare the way through bigint. */
+export const RECON_LITE = sql`
+  r.enrollment_id, e.generation, e.channel, r.team_id, h.os_version, r.label_ids, r.label_epoch, r.unknown_label_ids,
+  (r.applied_fp >> 32)::int as fp_high, ((r.applied_fp << 32) >> 32)::int as fp_low, r.actual_known, r.rev, r.op_count,
+  r.osquery_at, r.osquery_state, r.profile_list_at, d.frozen ->> 'PayloadIdentifier' as enrollment_profile`;
+export const RECON_FULL = sql`${RECON_LITE}, r.applied, r.observed_extra`;
+export const RECON_FROM = sql`
+  recon r join enrollment e on e.id = r.enrollment_id and e.state = 'enrolled'
+  join enrollment d on d.id = coalesce(e.device_id, e.id) join host h on h.id = e.host_id`;
+const OP = sql`
+  o.enrollment_id, o.slot_id, o.op, o.version_id, o.generation, o.enrollment_generation, o.state, o.reason, o.error_chain,
+  o.delivery_attempts, o.verify_misses, o.next_at, o.command_uuid, o.acked_at, o.observed_uuid, o.observed_at, o.created_at`;
+const COMMAND = sql`
+  c.enrollment_id, c.command_uuid, c.request_type, c.state, c.deliveries, c.not_now_count, c.queued_at, c.sent_at,
+  c.not_now_at`;
+
+export type LiteRow = Omit<ReconColumns, 'applied' | 'observed_extra'>;
+
+export function reconRowOf(row: LiteRow & Partial<ReconColumns>): ReconRow {
+  return {
+    enrollment: row.enrollment_id,
+    enrollmentGeneration: row.generation,
+    channel: row.channel,
+    teamId: row.team_id,
+    osVersion: row.os_version,
+    labelIds: row.label_ids,
+    labelEpoch: row.label_epoch,
+    unknownLabelIds: row.unknown_label_ids,
+    applied: row.applied ?? [],
+    fingerprint: { high: row.fp_high, low: row.fp_low },
+    actualKnown: row.actual_known,
+    rev: row.rev,
+    osqueryAt: row.osquery_at ?? undefined,
+    osqueryState: row.osquery_state,
+    profileListAt: row.profile_list_at ?? undefined,
+    observedExtra: row.observed_extra ?? [],
+    enrollmentProfile: row.enrollment_profile ?? undefined,
+  };
+}
+
+function opOf(row: OpColumns): Op {
+  return {
+    slotId: row.slot_id,
+    op: row.op,
+    versionId: row.version_id,
+    generation: row.generation,
+    enrollmentGeneration: row.enrollment_generation,
+    state: row.state,
+    reason: row.reason,
+    errorChain: row.error_chain,
+    deliveryAttempts: row.delivery_attempts,
+    verifyMisses: row.verify_misses,
+    nextAt: row.next_at ?? undefined,
+    commandUuid: row.command_uuid ?? undefined,
+    ackedAt: row.acked_at ?? undefined,
+    observedUuid: row.observed_uuid ?? undefined,
+    observedAt: row.observed_at ?? undefined,
+    createdAt: row.created_at,
+  };
+}
+
+function commandOf(row: CommandColumns): LiveCommand {
+  return {
+    uuid: row.command_uuid,
+    state: row.state,
+    deliveries: row.deliveries,
+    notNowCount: row.not_now_count,
+    queuedAt: row.queued_at,
+    sentAt: row.sent_at ?? undefined,
+    notNowAt: row.not_now_at ?? undefined,
+  };
+}
+
+export function idList(enrollments: readonly EnrollmentRef[]): RawBuilder<unknown> {
+  return sql`${sql.val([...enrollments])}::bigint[]`;
+}
+
+/** Enrolments with their ops and live commands, as they are; ascending. */
+export async function readFacts(executor: Executor, enrollments: readonly EnrollmentRef[]): Promise<HostFacts[]> {
+  const ids = idList(enrollments);
+  const recon = await sql<ReconColumns>`
+    select ${RECON_FULL} from ${RECON_FROM} where r.enrollment_id = any(${ids}) order by r.enrollment_id
+  `.execute(executor);
+  const commands = await sql<CommandColumns>`
+    select ${COMMAND} from command c where c.enrollment_id = any(${ids}) and c.origin = 'reconciler'
+  `.execute(executor);
+  return assemble(recon.rows.map(reconRowOf), await readOps(executor, enrollments), commands.rows);
+}
+
+/**
+ * Locks without waiting, so that this transaction can take part in no deadlock: a row somebody else holds makes its
+ * enrolment busy. The key-share lock on the enrolment is what inserting ops and commands would otherwise wait for.
+ */
+export async function lockFacts(executor: Executor, enrollments: readonly EnrollmentRef[]): Promise<LockedHosts> {
+  const recon = await sql<ReconColumns>`
+    select ${RECON_FULL} from ${RECON_FROM} where r.enrollment_id = any(${idList(enrollments)})
+    order by r.enrollment_id for update of r skip locked for key share of e skip locked
+  `.execute(executor);
+  const rows = recon.rows.map(reconRowOf);
+  const got = new Set(rows.map((row) => row.enrollment));
+  const missing = enrollments.filter((id) => !got.has(id));
+  const busy = new Set(await existing(executor, missing));
+  const ops = await readOps(executor, [...got]);
+  const { commands, held } = await lockCommands(executor, [...got]);
+  for (const id of held) busy.add(id);
+  const free = rows.filter((row) => !busy.has(row.enrollment));
+  return { hosts: assemble(free, ops, commands), busy: [...busy] };
+}
+
+/** Waits: a device's answer cannot come back later. */
+export async function lockOne(
+  executor: Executor,
+  enrollment: EnrollmentRef,
+): Promise<{ facts: HostFacts; epoch: number } | undefined> {
+  const recon = await sql<ReconColumns & { epoch: number }>`
+    select ${RECON_FULL}, (select epoch from catalogue) as epoch
+    from ${RECON_FROM} where r.enrollment_id = ${enrollment} for update of r
+  `.execute(executor);
+  const row = recon.rows[0];
+  if (row === undefined) return undefined;
+  const [facts] = assemble([reconRowOf(row)], await readOps(executor, [enrollment]), []);
+  return facts && { facts, epoch: row.epoch };
+}
+
+async function readOps(executor: Executor, enrollments: readonly EnrollmentRef[]): Promise<readonly OpColumns[]> {
+  const { rows } = await sql<OpColumns>`
+    select ${OP} from op o where o.enrollment_id = any(${idList(enrollments)}) order by o.enrollment_id, o.slot_id
+  `.execute(executor);
+  return rows;
+}
+
+async function existing(executor: Executor, enrollments: readonly EnrollmentRef[]): Promise<EnrollmentRef[]> {
+  if (enrollments.length === 0) return [];
+  const { rows } = await sql<{ id: number }>`
+    select e.id from recon r join enrollment e on e.id = r.enrollment_id
+    where e.id = any(${idList(enrollments)}) and e.state = 'enrolled'
+  `.execute(executor);
+  return rows.map((row) => row.id);
+}
+
+/** Values come from the locked row: the statement's snapshot may be older than the lock. */
+async function lockCommands(
+  executor: Executor,
+  enrollments: readonly EnrollmentRef[],
+): Promise<{ commands: CommandColumns[]; held: EnrollmentRef[] }> {
+  const ids = idList(enrollments);
+  const { rows } = await sql<CommandColumns & { held: EnrollmentRef | null }>`
+    with locked as materialized (
+      select ${COMMAND} from command c where c.enrollment_id = any(${ids}) and c.origin = 'reconciler'
+      for update of c skip locked
+    )
+    select l.*, case when l.command_uuid is null then c.enrollment_id end as held
+    from command c left join locked l on l.enrollment_id = c.enrollment_id and l.command_uuid = c.command_uuid
+    where c.enrollment_id = any(${ids}) and c.origin = 'reconciler'
+  `.execute(executor);
+  return {
+    commands: rows.filter((row) => row.held === null),
+    held: rows.flatMap((row) => (row.held === null ? [] : [row.held])),
+  };
+}
+
+function assemble(
+  rows: readonly ReconRow[],
+  ops: readonly OpColumns[],
+  commands: readonly CommandColumns[],
+): HostFacts[] {
+  const hosts = new Map(
+    rows.map((row) => [
+      row.enrollment,
+      { row, ops: [] as Op[], commands: new Map<string, LiveCommand>(), profileListLive: false },
+    ]),
+  );
+  for (const op of ops) hosts.get(op.enrollment_id)?.ops.push(opOf(op));
+  for (const command of commands) {
+    const host = hosts.get(command.enrollment_id);
+    if (host === undefined) continue;
+    if (command.request_type === 'ProfileList') host.profileListLive = true;
+    else host.commands.set(command.command_uuid, commandOf(command));
+  }
+  return [...hosts.values()];
+}
+
+/** Ops of a page of enrolments, for readers without commands. */
+export async function readRowsWithOps(executor: Executor, rows: readonly ReconRow[]): Promise<HostFacts[]> {
+  return assemble(
+    rows,
+    await readOps(
+      executor,
+      rows.map((row) => row.enrollment),
+    ),
+    [],
+  );
+}

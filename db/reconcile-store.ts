@@ -1,0 +1,197 @@
+import { sql } from 'kysely';
+import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
+import type { Claim, ReconcileStore } from '../reconciler/ports.ts';
+import type { CatalogueRows, IncludeMode } from '../reconciler/types.ts';
+import { type Database, type Executor, executorOf } from './database.ts';
+import { auditRows, repairCopies } from './reconcile-audit.ts';
+import { findHost, readHost, scan } from './reconcile-read.ts';
+import { idList, lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
+import { writeFacts, writePlans } from './reconcile-write.ts';
+
+/** PGlite has one session: a device waits as long as a transaction takes (design §5). */
+const PGLITE_BATCH = 100;
+const POSTGRES_BATCH = 2000;
+
+export function reconcileStore(db: Database): ReconcileStore {
+  return {
+    batchLimit: db.kind === 'pglite' ? PGLITE_BATCH : POSTGRES_BATCH,
+
+    async epoch() {
+      const { rows } = await sql<{ epoch: number }>`select epoch from catalogue`.execute(db.read);
+      return rows[0]?.epoch ?? 0;
+    },
+    loadCatalogue: (tx) => loadCatalogue(tx === undefined ? db.read : executorOf(tx)),
+
+    claim: (tx, limit, now) =>
+      claim(executorOf(tx), sql`due_at <= ${now} order by due_at, id limit ${limit} for update skip locked`),
+    claimAgain: (tx, queueIds) => claim(executorOf(tx), sql`id = any(${idList(queueIds)}) for update skip locked`),
+
+    async postpone(tx, queueIds, attempts, reason, dueAt) {
+      await sql`
+        update recon_queue set due_at = ${dueAt}, attempts = ${attempts}, reason = ${reason}
+        where id = any(${idList(queueIds)})
+      `.execute(executorOf(tx));
+    },
+    async enqueue(tx, enrollments, reason, dueAt, attempts = 0) {
+      if (enrollments.length === 0) return;
+      await sql`
+        insert into recon_queue (enrollment_id, reason, due_at, attempts)
+        select id, ${reason}, ${dueAt}, ${attempts} from unnest(${idList(enrollments)}) as id
+      `.execute(executorOf(tx));
+    },
+    async enqueueDue(now, limit) {
+      const { rows } = await sql<{ enrollment_id: number }>`
+        insert into recon_queue (enrollment_id, reason, due_at)
+        select distinct due.enrollment_id, 'due', ${now}::timestamptz
+        from (select enrollment_id from op where next_at <= ${now} order by next_at limit ${limit}) due
+        returning enrollment_id
+      `.execute(db.read);
+      return rows.length;
+    },
+
+    lock: (tx, enrollments) => lockFacts(executorOf(tx), enrollments),
+    writePlans: (tx, writes, bodies, now) => writePlans(executorOf(tx), writes, bodies, now),
+    lockOne: (tx, enrollment) => lockOne(executorOf(tx), enrollment),
+    writeFacts: (tx, write, now) => writeFacts(executorOf(tx), write, now),
+
+    async writeObserver(tx, enrollment, observer) {
+      // When rows last came is the age of the evidence; an answer without rows changes only the state.
+      const set =
+        observer.source === 'profile_list'
+          ? sql`profile_list_at = ${observer.at}`
+          : observer.state === 'rows'
+            ? sql`osquery_state = 'rows', osquery_at = ${observer.at}`
+            : sql`osquery_state = ${observer.state}`;
+      await sql`update recon set ${set} where enrollment_id = ${enrollment}`.execute(executorOf(tx));
+    },
+
+    async forget(tx, enrollment) {
+      await dropOps(executorOf(tx), enrollment);
+      await sql`
+        update recon set applied = '{}', applied_fp = 0, actual_known = false, op_count = 0, observed_extra = '[]',
+          osquery_at = null, osquery_state = 'never', profile_list_at = null, label_epoch = 0, unknown_label_ids = '{}'
+        where enrollment_id = ${enrollment}
+      `.execute(executorOf(tx));
+    },
+    async ensure(tx, enrollment) {
+      await sql`
+        insert into recon (enrollment_id, team_id, label_ids, label_epoch, unknown_label_ids)
+        select e.id, h.team_id,
+          coalesce((select array_agg(m.label_id order by m.label_id) from label_member m where m.host_id = h.id), '{}'),
+          coalesce(d.label_epoch, 0), coalesce(d.unknown_label_ids, '{}')
+        from enrollment e join host h on h.id = e.host_id left join recon d on d.enrollment_id = e.device_id
+        where e.id = ${enrollment} and e.state = 'enrolled'
+        on conflict (enrollment_id) do update set team_id = excluded.team_id, label_ids = excluded.label_ids
+      `.execute(executorOf(tx));
+    },
+    async drop(tx, enrollment) {
+      await dropOps(executorOf(tx), enrollment);
+      await sql`delete from recon where enrollment_id = ${enrollment}`.execute(executorOf(tx));
+    },
+
+    async bounds() {
+      const { rows } = await sql<{ low: number | null; high: number | null }>`
+        select min(id) as low, max(id) as high from enrollment
+      `.execute(db.read);
+      const { low = null, high = null } = rows[0] ?? {};
+      return low === null || high === null ? undefined : { low, high };
+    },
+    auditRows: (low, high) => auditRows(db.read, low, high),
+    read: (enrollments) => readFacts(db.read, enrollments),
+    repairCopies: (tx, low, high) => repairCopies(executorOf(tx), low, high),
+
+    findHost: (ref) => findHost(db.read, ref),
+    readHost: (hostId) => readHost(db.read, hostId),
+    scan: (after, limit) => scan(db.read, after, limit),
+  };
+}
+
+async function dropOps(executor: Executor, enrollment: EnrollmentRef): Promise<void> {
+  await sql`delete from op where enrollment_id = ${enrollment}`.execute(executor);
+}
+
+/** The epoch is of this statement's snapshot: whoever queued these rows had raised it in the same transaction. */
+async function claim(executor: Executor, which: ReturnType<typeof sql>): Promise<Claim> {
+  const { rows } = await sql<{
+    enrollment_id: number;
+    attempts: number;
+    reasons: string[];
+    queue_ids: number[];
+    epoch: number;
+  }>`
+    with due as materialized (select id from recon_queue where ${which}),
+    gone as (
+      delete from recon_queue q using due where q.id = due.id returning q.id, q.enrollment_id, q.attempts, q.reason
+    )
+    select enrollment_id, max(attempts) as attempts, array_agg(distinct reason) as reasons, array_agg(id) as queue_ids,
+      (select epoch from catalogue) as epoch
+    from gone group by enrollment_id order by enrollment_id
+  `.execute(executor);
+  return {
+    hosts: rows.map((row) => ({
+      enrollment: row.enrollment_id,
+      attempts: row.attempts,
+      reasons: row.reasons,
+      queueIds: row.queue_ids,
+    })),
+    epoch: rows[0]?.epoch,
+  };
+}
+
+interface ProfileColumns {
+  readonly id: number;
+  readonly team_id: number;
+  readonly slot_id: number;
+  readonly name: string;
+  readonly include_mode: IncludeMode;
+  readonly include_label_ids: number[];
+  readonly exclude_label_ids: number[];
+  readonly min_os: string | null;
+  readonly max_os: string | null;
+  readonly current_version_id: number;
+}
+
+/**
+ * Read in an order that stays safe while somebody commits in between: the epoch first, so that anything newer is loaded
+ * again with the next claim; what profiles name (versions, slots, labels) after them.
+ */
+async function loadCatalogue(executor: Executor): Promise<CatalogueRows> {
+  const epoch = await sql<{ epoch: number }>`select epoch from catalogue`.execute(executor);
+  const profiles = await sql<ProfileColumns>`
+    select id, team_id, slot_id, name, include_mode, include_label_ids, exclude_label_ids, min_os, max_os, current_version_id
+    from profile where deleted_at is null and current_version_id is not null order by id
+  `.execute(executor);
+  const versions = await sql<{ id: number; profile_id: number; slot_id: number; witness: string }>`
+    select v.id, v.profile_id, p.slot_id, lower(v.witness_uuid) as witness
+    from profile_version v join profile p on p.id = v.profile_id order by v.id
+  `.execute(executor);
+  const slots = await sql<{ id: number; kind: 'mdm' | 'ddm'; channel: Channel; identifier: string }>`
+    select id, kind, channel, identifier from slot order by id
+  `.execute(executor);
+  const labels = await sql<{ id: number; name: string; epoch: number }>`
+    select id, name, case when kind = 'manual' then 0 else epoch end as epoch from label order by id
+  `.execute(executor);
+  return {
+    epoch: epoch.rows[0]?.epoch ?? 0,
+    slots: slots.rows,
+    profiles: profiles.rows.map((row) => ({
+      id: row.id,
+      teamId: row.team_id,
+      slotId: row.slot_id,
+      name: row.name,
+      includeMode: row.include_mode,
+      includeLabelIds: row.include_label_ids,
+      excludeLabelIds: row.exclude_label_ids,
+      minOs: row.min_os ?? undefined,
+      maxOs: row.max_os ?? undefined,
+      versionId: row.current_version_id,
+    })),
+    versions: versions.rows.map((row) => ({
+      id: row.id,
+      profileId: row.profile_id,
+      slotId: row.slot_id,
+      witness: row.witness,
+    })),
+    labels: labels.rows,
+  };
+}

@@ -1,0 +1,185 @@
+import { wordsOf } from './errors.ts';
+import {
+  type EvidenceLine,
+  evidenceOf,
+  gateSays,
+  lastObservation,
+  type ObserverSummary,
+  observationLine,
+  type PairFacts,
+} from './evidence.ts';
+import { SUPERSEDED } from './plan.ts';
+import { heldOf, stateOf } from './state.ts';
+import type { ObservationReason, Op, PairState, WaitingReason } from './types.ts';
+import { ago, inTime, list, times } from './words.ts';
+
+export interface Explanation {
+  readonly state: PairState;
+  readonly waiting: WaitingReason | undefined;
+  /** Why, one sentence. */
+  readonly reason: string;
+  readonly evidence: readonly EvidenceLine[];
+}
+
+const WAITING: Readonly<Record<WaitingReason, string>> = {
+  label_unknown: 'It is not known yet whether a label holds for this host',
+  rollout_stage: 'The rollout has not reached this host',
+  paused: 'The rollout is paused',
+  os_gate: 'The version of macOS does not fit',
+  no_user_channel: 'The host has no user channel to deliver it to',
+  user_not_logged_in: 'The user it is meant for is not logged in',
+  not_supervised: 'The host is not supervised or its enrolment not approved by the user',
+  enrollment_kind_forbids: 'This kind of enrolment does not allow it',
+  access_right_missing: 'The enrolment does not grant the right this needs',
+  variable_unresolved: 'A variable in it has no value for this host',
+  dependency_not_verified: 'A profile it depends on is not verified yet',
+  one_per_machine_clash: 'The host already has another profile of a kind of which it can have one',
+  quarantined_identity: 'The identity of this host is quarantined until it is proven',
+  actual_state_unknown: 'It is not known yet what the device holds',
+  no_push_certificate: 'There is no valid push certificate to reach the device with',
+  deferred_to_setup: 'It waits until Setup Assistant is done',
+  awaiting_user_action: 'Somebody at the Mac has to do something first',
+};
+
+/** What state a pair is in and why, one sentence, and the chain behind it. Total like `stateOf`. */
+export function explain(facts: PairFacts, now: Date): Explanation {
+  const derived = stateOf(facts);
+  return { ...derived, reason: reasonOf(facts, derived.state, derived.waiting, now), evidence: evidenceOf(facts, now) };
+}
+
+function reasonOf(facts: PairFacts, state: PairState, waiting: WaitingReason | undefined, now: Date): string {
+  if (facts.op !== undefined) return unsettledReason(facts, facts.op, now);
+  return waiting === undefined ? settledReason(facts, state, now) : waitingReason(facts, waiting);
+}
+
+export function explainUnmanaged(why: 'foreign' | 'not_ours', observer: ObserverSummary, now: Date): Explanation {
+  const seen = observationLine(observer, now);
+  const reason =
+    why === 'foreign'
+      ? 'It is on the device and this server did not install it: shown, never touched.'
+      : 'It is on the device, and the device refused to let this server remove it.';
+  return { state: 'unmanaged', waiting: undefined, reason, evidence: [seen] };
+}
+
+function settledReason(facts: PairFacts, state: PairState, now: Date): string {
+  const soon = `the next tick, at most ${inTime(facts.intervalMs)} away,`;
+  switch (state) {
+    case 'verified':
+      return facts.verdict?.value === 'unknown'
+        ? `${observedBy(facts.observer, now)}; ${undecided(facts)}, so it stays.`
+        : `${observedBy(facts.observer, now)}.`;
+    case 'pending':
+      return heldOf(facts) === 'other'
+        ? `The device has version ${facts.heldVersion}; ${soon} replaces it.`
+        : `It is new here: ${soon} queues it.`;
+    case 'removing':
+      return `${notMeant(facts)}; ${soon} removes it.`;
+    default:
+      return `${notMeant(facts)}.`;
+  }
+}
+
+function unsettledReason(facts: PairFacts, op: Op, now: Date): string {
+  switch (op.state) {
+    case 'queued':
+      return queuedReason(facts, op, now);
+    case 'acked':
+      return verifyingReason(facts, op, now);
+    case 'failed':
+      return `${failure(facts, op)} ${retry(op, now)}`;
+  }
+}
+
+function queuedReason(facts: PairFacts, op: Op, now: Date): string {
+  const what = op.op === 'install' ? `version ${op.versionId}` : 'the removal';
+  const { command } = facts;
+  const again = disagreement(facts, op);
+  if (command === undefined) {
+    const when = op.nextAt === undefined ? 'at the next tick' : inFuture(op.nextAt, now);
+    return `${again === '' ? '' : `${again} `}A command for ${what} is made ${when}.`;
+  }
+  if (command.state === 'not_now')
+    return `The device answered NotNow ${times(command.notNowCount)}, last ${ago(command.notNowAt, now)}; it gets ${what} at its next poll.`;
+  if (command.state === 'sent')
+    return `The device fetched ${what} ${ago(command.sentAt, now)} and has not answered yet.`;
+  const older = op.reason === SUPERSEDED ? ' It replaces a command that was already handed out.' : '';
+  return `${again === '' ? '' : `${again} `}The command for ${what} waits for the device to poll${reach(facts, now)}.${older}`;
+}
+
+function verifyingReason({ observer }: PairFacts, op: Op, now: Date): string {
+  const what = op.op === 'install' ? 'The device acknowledged the install' : 'The device acknowledged the removal';
+  const since = op.ackedAt?.getTime() ?? 0;
+  const looked = [observer.osqueryAt, observer.profileListAt].some((at) => at !== undefined && at.getTime() > since);
+  const who =
+    observer.osqueryState === 'rows' ? 'osquery or ProfileList' : 'ProfileList (no agent reports profiles here)';
+  return `${what} ${ago(op.ackedAt, now)}; ${looked ? 'a report came too soon to count' : 'nobody has looked since'}, waiting for ${who}.`;
+}
+
+function failure(facts: PairFacts, op: Op): string {
+  const seen = disagreement(facts, op);
+  if (seen !== '') return seen;
+  const error = wordsOf(op.reason, op.errorChain);
+  const own = op.errorChain[0];
+  const said =
+    own === undefined || error.code === 'device_error'
+      ? ''
+      : ` It said: ${own.description} (${own.domain} ${own.code}).`;
+  return `${error.words}${said} ${error.next}`;
+}
+
+const DISAGREEMENT: Readonly<Record<ObservationReason, string>> = {
+  not_observed: 'does not show it',
+  other_version_observed: 'shows another version',
+  still_observed: 'still shows it',
+};
+
+function disagreement({ observer }: PairFacts, op: Op): string {
+  const seen = DISAGREEMENT[op.reason as ObservationReason] as string | undefined;
+  const who = observer.osqueryState === 'rows' ? 'osquery' : 'ProfileList';
+  return seen === undefined ? '' : `Acknowledged ${times(op.verifyMisses)}, but ${who} ${seen}.`;
+}
+
+function retry(op: Op, now: Date): string {
+  if (op.nextAt !== undefined) return `It is tried again ${inFuture(op.nextAt, now)}.`;
+  return 'It is not tried again before its content or scope changes.';
+}
+
+function inFuture(at: Date, now: Date): string {
+  return at.getTime() <= now.getTime() ? 'at the next tick' : `in ${inTime(at.getTime() - now.getTime())}`;
+}
+
+function reach({ push, seenAt }: PairFacts, now: Date): string {
+  if (push?.tokenRetired) return '; Apple says its push token is dead, so it cannot be woken';
+  if (push?.lastPushAt !== undefined) {
+    const answer =
+      push.lastStatus === 200 ? 'accepted' : `answered ${push.lastStatus ?? 'nothing'} ${push.lastReason ?? ''}`.trim();
+    return `; last push ${ago(push.lastPushAt, now)}, ${answer}`;
+  }
+  return seenAt === undefined ? '' : `; last seen ${ago(seenAt, now)}`;
+}
+
+function waitingReason(facts: PairFacts, hold: WaitingReason): string {
+  if (hold === 'label_unknown') return capitalised(`${undecided(facts)}.`);
+  const os = facts.verdict?.decidedBy.find((one) => one.kind === 'os');
+  return os === undefined ? `${WAITING[hold]}.` : `${WAITING[hold]}: ${gateSays(os, facts)}.`;
+}
+
+function undecided(facts: PairFacts): string {
+  const open = facts.verdict?.decidedBy.map((one) => gateSays(one, facts)) ?? [];
+  return `whether it is meant for this host is open: ${list(open)}`;
+}
+
+function notMeant(facts: PairFacts): string {
+  if (facts.verdict === undefined) return "No profile of the host's team has this identifier";
+  const why = facts.verdict.decidedBy.map((one) => gateSays(one, facts));
+  return why.length === 0 ? 'It names no label and so no host' : `It is not meant for this host: ${list(why)}`;
+}
+
+function observedBy(observer: ObserverSummary, now: Date): string {
+  const { who, at } = lastObservation(observer);
+  return at === undefined ? 'The device holds it' : `${who} showed this version on the device ${ago(at, now)}`;
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,140 @@
+import type { Clock } from '../core/clock.ts';
+import type { Effect } from '../core/effects.ts';
+import type { Tx } from '../core/tx.ts';
+import { sameApplied } from './applied.ts';
+import { type Catalogue, fingerprintOf } from './catalogue.ts';
+import type { CurrentCatalogue } from './current-catalogue.ts';
+import { observe } from './observe.ts';
+import type { ReconcileStore } from './ports.ts';
+import type { ReconcilerSettings } from './settings.ts';
+import { settle } from './settle.ts';
+import type { FactsChange, HostFacts, OpChange } from './types.ts';
+
+type Of<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
+
+/** What the room does with the effects of others, each in the transaction of the decision that caused it. */
+export interface ReconcilerHandlers {
+  onEnrollmentStarted(tx: Tx, effect: Of<'enrollment_started'>): Promise<void>;
+  onEnrollmentLive(tx: Tx, effect: Of<'enrollment_live'>): Promise<void>;
+  onEnrollmentEnded(tx: Tx, effect: Of<'enrollment_ended'>): Promise<void>;
+  onOpSettled(tx: Tx, effect: Of<'op_settled'>): Promise<void>;
+  onProfilesObserved(tx: Tx, effect: Of<'profiles_observed'>): Promise<void>;
+}
+
+export interface HandlerDeps {
+  readonly store: ReconcileStore;
+  readonly catalogue: CurrentCatalogue;
+  readonly clock: Clock;
+  readonly settings: ReconcilerSettings;
+  /** Wakes the tick once this unit of work has committed. */
+  readonly wakeAfter: (tx: Tx) => void;
+}
+
+export function createHandlers(deps: HandlerDeps): ReconcilerHandlers {
+  const { store, clock, settings } = deps;
+
+  async function queue(tx: Tx, enrollment: number, reason: string, now: Date): Promise<void> {
+    await store.enqueue(tx, [enrollment], reason, now);
+    deps.wakeAfter(tx);
+  }
+
+  return {
+    /** The Mac is not empty, but what it holds is not known any more. */
+    async onEnrollmentStarted(tx, { enrollment }) {
+      await store.forget(tx, enrollment);
+    },
+
+    async onEnrollmentLive(tx, { enrollment, first }) {
+      if (!first) return;
+      await store.ensure(tx, enrollment);
+      await queue(tx, enrollment, 'enrolled', clock.now());
+    },
+
+    async onEnrollmentEnded(tx, { enrollment }) {
+      await store.drop(tx, enrollment);
+    },
+
+    async onOpSettled(tx, effect) {
+      const read = await readOne(deps, tx, effect.enrollment);
+      if (read === undefined) return;
+      const { catalogue, facts } = read;
+      const op = facts.ops.find((one) => one.slotId === effect.op.slot);
+      const now = clock.now();
+      const change = settle(catalogue, facts.row, op, effect, now, settings);
+      if (change !== undefined) await writeChange(deps, tx, catalogue, facts, change, now);
+    },
+
+    async onProfilesObserved(tx, { enrollment, source, observation }) {
+      const read = await readOne(deps, tx, enrollment);
+      if (read === undefined) return;
+      const { catalogue, facts } = read;
+      const now = clock.now();
+      const change = observe(catalogue, facts.row, facts.ops, observation, source, now, settings);
+      if (source === 'osquery')
+        await store.writeObserver(tx, enrollment, { source, state: observation.state, at: now });
+      else if (change !== undefined) await store.writeObserver(tx, enrollment, { source, at: now });
+      if (change === undefined) return;
+      await writeChange(deps, tx, catalogue, facts, change, now);
+      if (change.dirty) await queue(tx, enrollment, 'observed', now);
+    },
+  };
+}
+
+/** A version that the catalogue in memory lacks was committed while this waited for the row: load it again. */
+async function readOne(
+  deps: HandlerDeps,
+  tx: Tx,
+  enrollment: number,
+): Promise<{ catalogue: Catalogue; facts: HostFacts } | undefined> {
+  const read = await deps.store.lockOne(tx, enrollment);
+  if (read === undefined) return undefined;
+  const { facts, epoch } = read;
+  const catalogue = await deps.catalogue.at(epoch, tx);
+  const named = [...facts.row.applied, ...facts.ops.map((op) => op.versionId)];
+  return {
+    catalogue: named.every((id) => catalogue.versions.has(id)) ? catalogue : await deps.catalogue.again(tx),
+    facts,
+  };
+}
+
+async function writeChange(
+  { store }: HandlerDeps,
+  tx: Tx,
+  catalogue: Catalogue,
+  facts: HostFacts,
+  change: FactsChange,
+  now: Date,
+): Promise<void> {
+  if (isNothing(facts, change)) return;
+  const slots = new Set(facts.ops.map((op) => op.slotId));
+  for (const one of change.changes) if (one.kind === 'drop') slots.delete(one.slotId);
+  await store.writeFacts(
+    tx,
+    {
+      row: facts.row,
+      upserts: change.changes.flatMap((one) => (one.kind === 'drop' ? [] : [one.op])),
+      drops: change.changes.flatMap((one) => (one.kind === 'drop' ? [one.slotId] : [])),
+      cancels: change.changes.flatMap(cancelOf),
+      opCount: slots.size,
+      applied: change.applied,
+      fingerprint: fingerprintOf(catalogue, change.applied),
+      observedExtra: change.observedExtra,
+      actualKnown: change.actualKnown,
+    },
+    now,
+  );
+}
+
+/** Most reports say what is known already: then only the observer's time is written. */
+function isNothing({ row }: HostFacts, change: FactsChange): boolean {
+  return (
+    change.changes.length === 0 &&
+    change.actualKnown === row.actualKnown &&
+    sameApplied(change.applied, row.applied) &&
+    JSON.stringify(change.observedExtra) === JSON.stringify(row.observedExtra)
+  );
+}
+
+function cancelOf(change: OpChange): string[] {
+  return change.cancel === undefined ? [] : [change.cancel];
+}

@@ -1,0 +1,159 @@
+import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
+import type { Tx } from '../core/tx.ts';
+import type {
+  CatalogueRows,
+  ExtraProfile,
+  Fingerprint,
+  HostFacts,
+  Op,
+  OsqueryState,
+  PushSummary,
+  ReconRow,
+} from './types.ts';
+
+/** What a command carries; the same request always means the same bytes. */
+export type BodyRequest =
+  | { readonly kind: 'install'; readonly versionId: number }
+  | { readonly kind: 'remove'; readonly identifier: string }
+  | { readonly kind: 'profile_list' };
+
+/**
+ * The Command dictionary as an XML fragment, as `command_body` keeps it: InstallProfile with the delivered bytes of the
+ * version, RemoveProfile with the identifier, ProfileList. Read inside the unit of work; throws where it cannot be made.
+ */
+export type CommandBody = (tx: Tx, request: BodyRequest) => Promise<Buffer>;
+
+/** Why an enrolment is in the queue. `audit` alone means that the sweep found what nothing else had announced. */
+export const AUDIT = 'audit';
+
+export interface ClaimedHost {
+  readonly enrollment: EnrollmentRef;
+  /** Evaluations that failed before. */
+  readonly attempts: number;
+  readonly reasons: readonly string[];
+  /** Its rows of the queue, which are there again if the unit of work fails. */
+  readonly queueIds: readonly number[];
+}
+
+export interface Claim {
+  readonly hosts: readonly ClaimedHost[];
+  /** From the claiming statement's own snapshot; undefined where nothing was claimed. */
+  readonly epoch: number | undefined;
+}
+
+export interface LockedHosts {
+  readonly hosts: readonly HostFacts[];
+  /** Somebody else works on them just now. */
+  readonly busy: readonly EnrollmentRef[];
+}
+
+export interface NewCommand {
+  readonly uuid: string;
+  readonly requestType: 'InstallProfile' | 'RemoveProfile' | 'ProfileList';
+  readonly bodySha256: Buffer;
+  readonly slotId: number | undefined;
+  readonly generation: number | undefined;
+}
+
+/** What becomes of one enrolment's ops. */
+export interface OpsWrite {
+  readonly row: ReconRow;
+  readonly upserts: readonly Op[];
+  /** Slots. */
+  readonly drops: readonly number[];
+  /** Live commands to end. */
+  readonly cancels: readonly string[];
+  readonly opCount: number;
+}
+
+export interface PlanWrite extends OpsWrite {
+  readonly rev: number;
+  /** Recomputed from `applied`, where the stored one was wrong. */
+  readonly fingerprint: Fingerprint | undefined;
+  /** In the order they are to be carried out. */
+  readonly commands: readonly NewCommand[];
+}
+
+export interface FactsWrite extends OpsWrite {
+  readonly applied: readonly number[];
+  readonly fingerprint: Fingerprint;
+  readonly observedExtra: readonly ExtraProfile[];
+  readonly actualKnown: boolean;
+}
+
+/** When and how an observer last answered for an enrolment. */
+export type ObserverWrite =
+  | { readonly source: 'osquery'; readonly state: OsqueryState; readonly at: Date }
+  | { readonly source: 'profile_list'; readonly at: Date };
+
+export interface Body {
+  readonly sha256: Buffer;
+  readonly bytes: Buffer;
+}
+
+/** One channel of a host as a page about the host reads it. */
+export interface ChannelRead {
+  readonly enrollmentId: string;
+  readonly channel: Channel;
+  readonly userShortName: string | undefined;
+  readonly facts: HostFacts;
+  readonly push: PushSummary | undefined;
+  readonly seenAt: Date | undefined;
+  readonly pushCertificate: boolean;
+}
+
+export interface HostRead {
+  readonly hostId: string;
+  readonly teamId: number;
+  /** Live channels with a recon row. */
+  readonly channels: readonly ChannelRead[];
+}
+
+/** A device channel for the counters; `userChannel` says whether one of its host is live. */
+export interface CountedHost extends Pick<HostFacts, 'row' | 'ops'> {
+  readonly userChannel: boolean;
+}
+
+export interface ReconcileStore {
+  /** Enrolments one transaction may take: an embedded database has one session, and devices wait for it. */
+  readonly batchLimit: number;
+  epoch(): Promise<number>;
+  loadCatalogue(tx?: Tx): Promise<CatalogueRows>;
+
+  /** Take up to `limit` due rows of the queue, deduplicated by enrolment. They come back if the unit of work fails. */
+  claim(tx: Tx, limit: number, now: Date): Promise<Claim>;
+  /** The rows of an earlier claim whose unit of work failed, as far as nobody else has taken them. */
+  claimAgain(tx: Tx, queueIds: readonly number[]): Promise<Claim>;
+  postpone(tx: Tx, queueIds: readonly number[], attempts: number, reason: string, dueAt: Date): Promise<void>;
+  enqueue(tx: Tx, enrollments: readonly EnrollmentRef[], reason: string, dueAt: Date, attempts?: number): Promise<void>;
+  /** Queue the enrolments whose ops have come due, at most `limit`. Answers how many. */
+  enqueueDue(now: Date, limit: number): Promise<number>;
+
+  /** Locks without waiting. Enrolments that are not live any more are in neither list. */
+  lock(tx: Tx, enrollments: readonly EnrollmentRef[]): Promise<LockedHosts>;
+  writePlans(tx: Tx, writes: readonly PlanWrite[], bodies: readonly Body[], now: Date): Promise<void>;
+
+  /** Waits for the lock. `commands` is left empty: an ack decides nothing by them. */
+  lockOne(tx: Tx, enrollment: EnrollmentRef): Promise<{ facts: HostFacts; epoch: number } | undefined>;
+  writeFacts(tx: Tx, write: FactsWrite, now: Date): Promise<void>;
+  writeObserver(tx: Tx, enrollment: EnrollmentRef, observer: ObserverWrite): Promise<void>;
+
+  /** What a device holds is unknown from here on: no ops, nothing applied, labels not evaluated. */
+  forget(tx: Tx, enrollment: EnrollmentRef): Promise<void>;
+  /** The recon row of a live enrolment, from its host's team and labels. Idempotent. */
+  ensure(tx: Tx, enrollment: EnrollmentRef): Promise<void>;
+  drop(tx: Tx, enrollment: EnrollmentRef): Promise<void>;
+
+  /** Lowest and highest enrolment. */
+  bounds(): Promise<{ low: EnrollmentRef; high: EnrollmentRef } | undefined>;
+  /** Rows without `applied` and ops, for the fingerprint test; `low` inclusive, `high` exclusive. */
+  auditRows(low: EnrollmentRef, high: EnrollmentRef): Promise<readonly { row: ReconRow; opCount: number }[]>;
+  read(enrollments: readonly EnrollmentRef[]): Promise<readonly HostFacts[]>;
+  /** Copies of team and labels that differ from their source are set right, missing rows made; answers those enrolments. */
+  repairCopies(tx: Tx, low: EnrollmentRef, high: EnrollmentRef): Promise<readonly EnrollmentRef[]>;
+
+  findHost(ref: string): Promise<string | undefined>;
+  readHost(hostId: string): Promise<HostRead | undefined>;
+  /** Device and user channels after `after`, ascending, for the counters. */
+  scan(after: EnrollmentRef, limit: number): Promise<readonly CountedHost[]>;
+}
