@@ -1,6 +1,7 @@
 /** PGlite's one session, shared: single statements queue up in the thread, a transaction keeps everyone else waiting. */
 import { EspalierError } from '../core/errors.ts';
 import { type Answer, rolledBack, type Session, type SessionSource, statementTooLate } from './dialect.ts';
+import { isStalePlan } from './failures.ts';
 import type { PgliteThread } from './pglite-thread.ts';
 import { PgliteWire } from './pglite-wire.ts';
 import type { EncodedParameter } from './values.ts';
@@ -56,6 +57,8 @@ class Lease implements Session {
     const pending = this.#wire.exchange(sql, parameters);
     this.#turns.pass();
     const reply = await pending;
+    // Its plan is forgotten by now.
+    if (isStalePlan(reply.error)) return this.#single(sql, parameters);
     if (reply.status === 'I') return answered(reply);
     await this.#wire.exchange('rollback', []);
     throw new EspalierError('internal_error', 'a transaction was opened outside a unit of work');
