@@ -1,0 +1,66 @@
+import type { Clock, Ids } from '../core/clock.ts';
+import { EspalierError } from '../core/errors.ts';
+import type { Tx, UnitOfWork } from '../core/tx.ts';
+import type { HostQuery, HostStore, WakeAfter } from './ports.ts';
+import type { Hardware, Host } from './types.ts';
+
+export interface InventoryDeps {
+  readonly store: HostStore;
+  readonly unitOfWork: UnitOfWork;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly wakeAfter: WakeAfter;
+}
+
+export interface HostPage {
+  readonly hosts: readonly Host[];
+  /** Give it back as `after` for the next page; undefined at the end. */
+  readonly next: string | undefined;
+}
+
+export interface Inventory {
+  page(query: HostQuery): Promise<HostPage>;
+  /** Errors: host_not_found. */
+  get(ref: string): Promise<Host>;
+  /** Errors: host_not_found. */
+  moveToTeam(ref: string, teamId: number): Promise<void>;
+  /** The host with this hardware, made in this team where there is none: for agents that come before MDM does. */
+  findOrCreate(tx: Tx, hardware: Hardware, teamId: number): Promise<string>;
+}
+
+export function createInventory(deps: InventoryDeps): Inventory {
+  const { store, unitOfWork, clock, ids, wakeAfter } = deps;
+
+  async function get(ref: string): Promise<Host> {
+    const host = await store.find(ref);
+    if (host === undefined) {
+      throw new EspalierError('host_not_found', `no host, or more than one, is meant by ${JSON.stringify(ref)}`, {
+        fix: 'Name it by id, serial number or UDID.',
+      });
+    }
+    return host;
+  }
+
+  return {
+    async page(query) {
+      const hosts = await store.list({ ...query, limit: query.limit + 1 });
+      const page = hosts.slice(0, query.limit);
+      return { hosts: page, next: hosts.length > query.limit ? page.at(-1)?.id : undefined };
+    },
+    get,
+    async moveToTeam(ref, teamId) {
+      const { id } = await get(ref);
+      await unitOfWork.run(async (tx) => {
+        if (!(await store.moveToTeam(tx, id, teamId, clock.now()))) throw new EspalierError('host_not_found', `host ${id} is gone`);
+        wakeAfter(tx);
+      });
+    },
+    async findOrCreate(tx, hardware, teamId) {
+      const known = await store.match(tx, hardware);
+      if (known !== undefined) return known;
+      const id = ids.uuid();
+      await store.insert(tx, id, hardware, teamId, clock.now());
+      return id;
+    },
+  };
+}
