@@ -51,7 +51,8 @@ export function createInventory(deps: InventoryDeps): Inventory {
     async moveToTeam(ref, teamId) {
       const { id } = await get(ref);
       await unitOfWork.run(async (tx) => {
-        if (!(await store.moveToTeam(tx, id, teamId, clock.now()))) throw new EspalierError('host_not_found', `host ${id} is gone`);
+        if (!(await store.moveToTeam(tx, id, teamId, clock.now())))
+          throw new EspalierError('host_not_found', `host ${id} is gone`);
         wakeAfter(tx);
       });
     },

@@ -39,7 +39,10 @@ export function createLabels(deps: LabelsDeps): Labels {
     const label = await store.byName(tx, name);
     if (label === undefined) throw notFound(name);
     if (label.kind !== 'manual') {
-      throw new EspalierError('conflict', `the members of ${JSON.stringify(name)} come from its query, not from a list`);
+      throw new EspalierError(
+        'conflict',
+        `the members of ${JSON.stringify(name)} come from its query, not from a list`,
+      );
     }
     return label;
   }
@@ -51,7 +54,10 @@ export function createLabels(deps: LabelsDeps): Labels {
     const found = await store.resolve(tx, refs);
     const missing = refs.filter((ref) => !found.has(ref));
     if (missing.length > 0) {
-      const some = missing.slice(0, 10).map((ref) => JSON.stringify(ref)).join(', ');
+      const some = missing
+        .slice(0, 10)
+        .map((ref) => JSON.stringify(ref))
+        .join(', ');
       throw new EspalierError('host_not_found', `${missing.length} of ${refs.length} hosts do not exist: ${some}`, {
         fix: 'Name hosts by id, serial number or UDID. Nothing was changed.',
       });
@@ -59,7 +65,11 @@ export function createLabels(deps: LabelsDeps): Labels {
     return [...new Set(found.values())];
   }
 
-  function change(name: string, refs: readonly string[], decide: (now: ReadonlySet<string>, wanted: ReadonlySet<string>) => { add: string[]; remove: string[] }) {
+  function change(
+    name: string,
+    refs: readonly string[],
+    decide: (now: ReadonlySet<string>, wanted: ReadonlySet<string>) => { add: string[]; remove: string[] },
+  ) {
     return unitOfWork.run(async (tx): Promise<MembersChange> => {
       const label = await manual(tx, name);
       const wanted = new Set(await hostIds(tx, refs));
@@ -98,9 +108,13 @@ export function createLabels(deps: LabelsDeps): Labels {
         if (label === undefined) throw notFound(name);
         const users = await store.usedBy(tx, label.id);
         if (users.length > 0) {
-          throw new EspalierError('conflict', `the label is used by ${users.length} profiles: ${users.slice(0, 10).join(', ')}`, {
-            fix: 'Take it out of their targets first.',
-          });
+          throw new EspalierError(
+            'conflict',
+            `the label is used by ${users.length} profiles: ${users.slice(0, 10).join(', ')}`,
+            {
+              fix: 'Take it out of their targets first.',
+            },
+          );
         }
         await store.drop(tx, label.id, clock.now());
         await store.bumpCatalogue(tx);

@@ -1,10 +1,12 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import type { Server } from 'node:https';
-import { readPem } from '../cms/pem.ts';
+import { nameValue } from '../cms/names.ts';
+import { derToPem, readPem } from '../cms/pem.ts';
 import { parseCertificate } from '../cms/x509.ts';
 import type { Clock } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import type { SigningIdentity } from '../keys/types.ts';
 import { leafFaults } from './tls-leaf.ts';
 
 /** Milliseconds between looks at the certificate files. */
@@ -65,4 +67,22 @@ function readText(variable: string, file: string): string {
       cause,
     });
   }
+}
+
+/** The demo's own certificate, with its CA behind it: simulated Macs learn that CA from the enrolment profile. */
+export function demoTls(identity: SigningIdentity): TlsMaterial {
+  const cert = [identity.certificate, ...identity.chain].map((der) => derToPem(der, 'CERTIFICATE')).join('');
+  return { cert, key: identity.key.export({ type: 'pkcs8', format: 'pem' }).toString() };
+}
+
+/**
+ * Roots a Mac must be given to trust this server: the self-signed end of the chain, where the file carries one. A
+ * chain that ends below a public root carries none.
+ */
+export function tlsRoots(material: TlsMaterial): readonly { name: string; der: Buffer }[] {
+  const last = readPem(material.cert).at(-1);
+  if (last === undefined) return [];
+  const root = parseCertificate(last.der);
+  if (!root.isCa || !root.issuerDer.equals(root.subjectDer)) return [];
+  return [{ name: nameValue(root.subject, 'CN') ?? 'TLS root', der: last.der }];
 }

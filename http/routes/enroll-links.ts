@@ -9,7 +9,12 @@ const DAY_SECONDS = 86_400;
 const NewLink = z.strictObject({
   serial_number: z.string().min(1).max(64).optional(),
   uses: z.number().int().min(1).max(100_000).default(1),
-  ttl_seconds: z.number().int().min(60).max(365 * DAY_SECONDS).default(DAY_SECONDS),
+  ttl_seconds: z
+    .number()
+    .int()
+    .min(60)
+    .max(365 * DAY_SECONDS)
+    .default(DAY_SECONDS),
   team: z.string().default('Default'),
 });
 

@@ -1,0 +1,187 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { monotonicIds } from '../../core/ids.ts';
+import { systemClock, systemRandom } from '../../core/system.ts';
+import type { Database } from '../../db/database.ts';
+import { hostStore, teamStore } from '../../db/host-store.ts';
+import { labelStore } from '../../db/label-store.ts';
+import { createInventory } from '../../hosts/inventory.ts';
+import { createLabels } from '../../hosts/labels.ts';
+import { createTeams } from '../../hosts/teams.ts';
+import { eachDatabase } from '../support/databases.ts';
+import { enrolledHost, NOW } from '../support/rows.ts';
+
+eachDatabase((_kind, open) => {
+  let db: Database;
+  let wakes = 0;
+  beforeAll(async () => {
+    db = await open();
+  });
+  afterAll(() => db.close());
+
+  const wakeAfter = () => {
+    wakes += 1;
+  };
+  const labels = () => createLabels({ store: labelStore(db), unitOfWork: db, clock: { now: () => NOW }, wakeAfter });
+  const teams = () => createTeams({ store: teamStore(db), unitOfWork: db });
+  const inventory = () =>
+    createInventory({
+      store: hostStore(db),
+      unitOfWork: db,
+      clock: { now: () => NOW },
+      ids: monotonicIds(systemClock, systemRandom),
+      wakeAfter,
+    });
+
+  async function withRecon() {
+    const host = await enrolledHost(db);
+    await sql`insert into recon (enrollment_id, team_id) values (${host.enrollment}, 1)`.execute(db.read);
+    return host;
+  }
+  const recon = async (enrollment: number) => {
+    const { rows } = await sql<{
+      label_ids: number[];
+      team_id: number;
+    }>`select label_ids, team_id from recon where enrollment_id = ${enrollment}`.execute(db.read);
+    return rows[0];
+  };
+  const queued = async (enrollment: number) => {
+    const { rows } = await sql<{
+      reason: string;
+    }>`delete from recon_queue where enrollment_id = ${enrollment} returning reason`.execute(db.read);
+    return rows.map((row) => row.reason);
+  };
+
+  describe('labels', () => {
+    it('members, their copies and the queue change together, and only where something changed', async () => {
+      const [a, b] = [await withRecon(), await withRecon()];
+      const id = await labels().create('Laptops');
+      expect(await labels().setHosts('Laptops', [a.udid, b.hostId, a.udid])).toEqual({ added: 2, removed: 0 });
+      expect((await recon(a.enrollment))?.label_ids).toEqual([id]);
+      expect(await queued(a.enrollment)).toEqual(['label']);
+      expect(await queued(b.enrollment)).toEqual(['label']);
+      const before = wakes;
+      expect(await labels().setHosts('Laptops', [a.udid, b.udid])).toEqual({ added: 0, removed: 0 });
+      expect([await queued(a.enrollment), wakes]).toEqual([[], before]);
+      expect(await labels().removeHosts('Laptops', [b.udid])).toEqual({ added: 0, removed: 1 });
+      expect((await recon(b.enrollment))?.label_ids).toEqual([]);
+      expect(await labels().addHosts('Laptops', [b.udid])).toEqual({ added: 1, removed: 0 });
+    });
+
+    it('one unknown host refuses the whole call, names it and changes nothing', async () => {
+      const a = await withRecon();
+      await labels().create('Whole');
+      await expect(labels().setHosts('Whole', [a.udid, 'NOPE'])).rejects.toMatchObject({
+        code: 'host_not_found',
+        message: expect.stringContaining('"NOPE"'),
+      });
+      expect((await recon(a.enrollment))?.label_ids).toEqual([]);
+      await expect(labels().setHosts('No such label', [])).rejects.toMatchObject({ code: 'label_not_found' });
+    });
+
+    it('refuses a second label of a name, and names nobody can read', async () => {
+      await labels().create(' Twice ');
+      await expect(labels().create('Twice')).rejects.toMatchObject({ code: 'label_exists' });
+      for (const name of ['', '   ', 'a\nb', '\ud800', 'x'.repeat(256)]) {
+        await expect(labels().create(name)).rejects.toMatchObject({ code: 'request_malformed' });
+      }
+    });
+
+    it('a label that a profile aims by is not deleted; another one takes its members with it', async () => {
+      const a = await withRecon();
+      const id = await labels().create('Aimed');
+      await labels().setHosts('Aimed', [a.udid]);
+      await sql`
+        with s as (insert into slot (kind, channel, identifier) values ('mdm', 'device', 'aimed.profile') returning id)
+        insert into profile (team_id, slot_id, name, include_mode, include_label_ids, epoch, created_at, updated_at)
+        select 1, id, 'Wi-Fi', 'any', array[${id}::int], 1, ${NOW}, ${NOW} from s
+      `.execute(db.read);
+      await expect(labels().delete('Aimed')).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining('Wi-Fi'),
+      });
+      await sql`update profile set deleted_at = ${NOW} where name = 'Wi-Fi'`.execute(db.read);
+      await queued(a.enrollment);
+      await labels().delete('Aimed');
+      expect((await recon(a.enrollment))?.label_ids).toEqual([]);
+      expect(await queued(a.enrollment)).toEqual(['label']);
+    });
+
+    it('two changes of one host at once leave the copy equal to the members', async () => {
+      const a = await withRecon();
+      const names = ['c1', 'c2', 'c3', 'c4', 'c5', 'c6'];
+      for (const name of names) await labels().create(name);
+      await Promise.all(names.map((name) => labels().addHosts(name, [a.udid])));
+      await Promise.all([labels().removeHosts('c1', [a.udid]), labels().removeHosts('c2', [a.udid])]);
+      const { rows } = await sql<{
+        label_id: number;
+      }>`select label_id from label_member where host_id = ${a.hostId} order by 1`.execute(db.read);
+      expect((await recon(a.enrollment))?.label_ids).toEqual(rows.map((row) => row.label_id));
+      expect(rows).toHaveLength(4);
+    });
+  });
+
+  describe('teams and hosts', () => {
+    it('a move changes the host, its copy and the queue', async () => {
+      const a = await withRecon();
+      const id = await teams().create('Design');
+      await inventory().moveToTeam(a.udid, id);
+      expect((await inventory().get(a.hostId)).teamName).toBe('Design');
+      expect((await recon(a.enrollment))?.team_id).toBe(id);
+      expect(await queued(a.enrollment)).toEqual(['team']);
+      await expect(teams().idOf('Nobody')).rejects.toMatchObject({ code: 'team_not_found' });
+      await expect(teams().create('Design')).rejects.toMatchObject({ code: 'team_exists' });
+    });
+
+    it('finds a host by id, serial, UDID and by a name that only it has', async () => {
+      const a = await withRecon();
+      const b = await withRecon();
+      await sql`update host set name = 'mac-one' where id = ${a.hostId}`.execute(db.read);
+      const found = await inventory().get('mac-one');
+      expect([found.id, found.enrollment]).toEqual([a.hostId, 'enrolled']);
+      expect((await inventory().get(found.serialNumber ?? '')).id).toBe(a.hostId);
+      await sql`update host set name = 'mac-one' where id = ${b.hostId}`.execute(db.read);
+      await expect(inventory().get('mac-one')).rejects.toMatchObject({ code: 'host_not_found' });
+      await expect(inventory().get("'; drop table host; --")).rejects.toMatchObject({ code: 'host_not_found' });
+    });
+
+    it('pages through every host once', async () => {
+      for (let i = 0; i < 5; i += 1) await enrolledHost(db);
+      const ids: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await inventory().page({ team: undefined, label: undefined, text: undefined, after, limit: 2 });
+        ids.push(...page.hosts.map((host) => host.id));
+        after = page.next;
+      } while (after !== undefined);
+      const { rows } = await sql<{ n: number }>`select count(*)::int as n from host`.execute(db.read);
+      expect([new Set(ids).size, ids.length]).toEqual([rows[0]?.n, rows[0]?.n]);
+    });
+
+    it('searches a part of a name literally', async () => {
+      const a = await withRecon();
+      await sql`update host set name = '100% mac_x' where id = ${a.hostId}`.execute(db.read);
+      const search = async (text: string) =>
+        (await inventory().page({ team: undefined, label: undefined, text, after: undefined, limit: 50 })).hosts.map(
+          (host) => host.id,
+        );
+      expect(await search('100% MAC_')).toEqual([a.hostId]);
+      expect(await search('100_')).toEqual([]);
+    });
+
+    it('an agent finds the Mac that enrolled, in either spelling of its UUID; a new machine becomes a host', async () => {
+      const a = await withRecon();
+      const match = (hardwareUuid: string, serialNumber?: string) =>
+        db.run((tx) =>
+          inventory().findOrCreate(tx, { hardwareUuid, ...(serialNumber === undefined ? {} : { serialNumber }) }, 1),
+        );
+      expect(await match(a.udid)).toBe(a.hostId);
+      expect(await match(a.udid.toLowerCase())).toBe(a.hostId);
+      const fresh = await match('AAAAAAAA-0000-4000-8000-000000000001', 'SERIAL-1');
+      expect(await match('AAAAAAAA-0000-4000-8000-000000000001')).toBe(fresh);
+      // S16: a serial number alone never leads to a Mac that is enrolled under another UDID.
+      const { serialNumber } = await inventory().get(a.hostId);
+      expect(await match('BBBBBBBB-0000-4000-8000-000000000001', serialNumber)).not.toBe(a.hostId);
+    });
+  });
+});
