@@ -37,15 +37,13 @@ export async function pollStatement(
       ) with ordinality as r (
         enrollment_id, sha256, turn, command_uuid, outcome, error_chain, result, truncated, settled, place)
     ), live as (
-      select r.place, r.turn, r.command_uuid, r.outcome, r.error_chain, r.result, r.truncated, e.id as ref, e.generation,
-        c.command_uuid is not null as found,
-        not r.settled and (c.slot_id is not null or c.request_type = any(${sql.val([...WEIGHTY_REQUEST_TYPES])}::text[])) as heavy,
+      select r.*, e.id as ref, c.command_uuid is not null as found,
+        c.slot_id is not null or c.request_type = any(${sql.val([...WEIGHTY_REQUEST_TYPES])}::text[]) as heavy,
         next.command_uuid as next_uuid,
         next.command_uuid is null and r.turn = 'finished' and exists (
           select from command x
           where x.enrollment_id = e.id and x.deferred and x.command_uuid is distinct from r.command_uuid
-        ) as left_behind,
-        r.settled
+        ) as left_behind
       from r
       join enrollment e on e.enrollment_id = r.enrollment_id and e.state = 'enrolled'
       join enrollment d on d.id = coalesce(e.device_id, e.id) and d.state = 'enrolled' and d.certificate_sha256 = r.sha256
@@ -56,10 +54,9 @@ export async function pollStatement(
           and x.command_uuid is distinct from r.command_uuid
         order by x.seq limit 1
       ) next on true
-      where not exists (select from certificate k where k.sha256 = r.sha256 and k.revoked_at is not null)
+      where (select k.revoked_at from certificate k where k.sha256 = r.sha256) is null
     ), plain as (
-      select * from live
-      where turn <> 'finished' or settled or not (found and heavy or left_behind)
+      select * from live where turn <> 'finished' or settled or (found and not heavy and not left_behind)
     ), touch as (
       select ref, next_uuid as command_uuid, true as handed_out, false as refused from plain where next_uuid is not null
       union all
@@ -82,33 +79,21 @@ export async function pollStatement(
       delete from command c using plain p
       where p.turn = 'finished' and p.found and c.enrollment_id = p.ref and c.command_uuid = p.command_uuid
       returning c.*, p.outcome, p.error_chain, p.result, p.truncated
-    ), late as (
-      update command_history h set
-        duplicate_reports = h.duplicate_reports + 1,
-        result = coalesce(h.result, p.result), truncated = case when h.result is null then p.truncated else h.truncated end,
-        error_chain = case when h.result is null then p.error_chain::jsonb else h.error_chain end
-      from plain p
-      where p.turn = 'finished' and not p.found and h.enrollment_id = p.ref and h.command_uuid = p.command_uuid
     ), history as (
       insert into command_history (
-        enrollment_id, command_uuid, request_type, origin, outcome, orphan, enrollment_generation, slot_id,
-        op_generation, body_id, error_chain, result, truncated, deliveries, not_now_count, queued_at, sent_at,
-        finished_at)
-      select f.enrollment_id, f.command_uuid, f.request_type, f.origin, f.outcome, false, f.enrollment_generation,
-        f.slot_id, f.op_generation, f.body_id, f.error_chain::jsonb, f.result, f.truncated, f.deliveries, f.not_now_count,
-        f.queued_at, f.sent_at, ${now}::timestamptz
-      from finished f
-      union all
-      select p.ref, p.command_uuid, '', 'api', p.outcome, true, p.generation,
-        null, null, null, p.error_chain::jsonb, p.result, p.truncated, 0, 0, null, null, ${now}::timestamptz
-      from plain p
-      where p.turn = 'finished' and not p.found
-        and not exists (select from command_history h where h.enrollment_id = p.ref and h.command_uuid = p.command_uuid)
+        enrollment_id, command_uuid, request_type, origin, outcome, enrollment_generation, slot_id, op_generation,
+        body_id, error_chain, result, truncated, deliveries, not_now_count, queued_at, sent_at, finished_at)
+      select enrollment_id, command_uuid, request_type, origin, outcome, enrollment_generation, slot_id, op_generation,
+        body_id, error_chain::jsonb, result, truncated, deliveries, not_now_count, queued_at, sent_at,
+        ${now}::timestamptz
+      from finished
     ), seen as (
       insert into enrollment_seen (enrollment_id, seen_at)
       select p.ref, ${now}::timestamptz from plain p
-      left join enrollment_seen s on s.enrollment_id = p.ref
-      where s.seen_at is null or s.seen_at < ${now}::timestamptz - make_interval(secs => ${SEEN_RESOLUTION_SECONDS}::int)
+      -- A scalar subquery is looked up row by row; as a join it could be planned as a scan of every Mac there is.
+      where coalesce((
+        select s.seen_at < ${now}::timestamptz - make_interval(secs => ${SEEN_RESOLUTION_SECONDS}::int)
+        from enrollment_seen s where s.enrollment_id = p.ref), true)
       on conflict (enrollment_id) do update set seen_at = greatest(enrollment_seen.seen_at, excluded.seen_at)
     )
     select r.place, t.command_uuid, t.body_id, case when l.left_behind then l.ref end as left_behind,

@@ -20,7 +20,7 @@ export interface Turned {
   readonly late: boolean;
   /** The exchange ends on another word than NotNow while commands stay deferred: no poll will come by itself. */
   readonly leftBehind: boolean;
-  /** More follows from this result than the queue shows. */
+  /** More follows from this result than the queue shows, or a push must follow, or it is late: no batch for it. */
   readonly weighty: boolean;
 }
 
@@ -38,13 +38,15 @@ export function takeTurn(queue: readonly LiveCommand[], turn: Report): Turned {
   const handed = eligible.map((command) => (command === next ? sent(command) : command));
   const kept = named !== undefined && turn.kind === 'not_now' ? [...handed, notNow(named)] : handed;
   const finished = turn.kind === 'finished' ? named : undefined;
+  const late = turn.kind === 'finished' && named === undefined;
+  const leftBehind = next === undefined && turn.kind === 'finished' && rest.some((command) => command.deferred);
   return {
     queue: kept.toSorted((a, b) => a.seq - b.seq),
     handOut: next?.commandUuid,
     finished,
-    late: turn.kind === 'finished' && named === undefined,
-    leftBehind: next === undefined && turn.kind === 'finished' && rest.some((c) => c.deferred),
-    weighty: finished !== undefined && isWeighty(finished),
+    late,
+    leftBehind,
+    weighty: late || leftBehind || (finished !== undefined && isWeighty(finished)),
   };
 }
 

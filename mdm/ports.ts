@@ -28,7 +28,7 @@ export interface PollRow {
   /** The device's bytes, kept with a finished command. */
   readonly result: Buffer | undefined;
   readonly truncated: boolean;
-  /** Plain when true, also if more would follow from it: the caller has seen to that in this transaction. */
+  /** The caller has seen in this transaction to whatever follows from the result besides the queue's next turn. */
   readonly settled: boolean;
 }
 
@@ -36,7 +36,7 @@ export type PollAnswer =
   | { readonly kind: 'command'; readonly commandUuid: string; readonly bodyId: number }
   /** `leftBehind`: commands of this channel stay deferred and no poll will come by itself. */
   | { readonly kind: 'nothing'; readonly leftBehind: EnrollmentRef | undefined }
-  /** More follows from this result than the queue shows; nothing was done. */
+  /** More follows from this result than the queue shows, or its command is not in the queue; nothing was done. */
   | { readonly kind: 'weighty' }
   /** The certificate is not the current one of a live enrolment of this id; nothing was done. */
   | { readonly kind: 'not_live' };

@@ -76,12 +76,10 @@ function byItself(deps: ReportDeps, identity: DeviceIdentity, read: Readable, ro
     if (!(await settle(deps, tx, read, row))) {
       const admitted = await admit(deps, tx, identity, read.who, now);
       if (admitted === undefined) return NOTHING;
-      if (!admitted.serve) {
-        await keepResult(deps, tx, admitted.ref, row, now);
-        return NOTHING;
-      }
-      // Only now is a renewed certificate the current one.
-      await settle(deps, tx, read, row);
+      // A renewed certificate is the current one only from here on; what still is not in the queue is late.
+      const settled = admitted.serve && (await settle(deps, tx, read, row));
+      if (!settled) await keepLate(deps, tx, admitted.ref, row, now);
+      if (!admitted.serve) return NOTHING;
     }
     const answer = await deps.commands.pollOne(tx, { ...row, settled: true }, now);
     if (answer.kind === 'nothing' && answer.leftBehind !== undefined) {
@@ -130,13 +128,7 @@ async function admit(
   return { ref: (known.user ?? known.device).ref, serve: act.kind === 'serve' };
 }
 
-async function keepResult(
-  { commands }: ReportDeps,
-  tx: Tx,
-  ref: EnrollmentRef,
-  row: PollRow,
-  now: Date,
-): Promise<void> {
+async function keepLate({ commands }: ReportDeps, tx: Tx, ref: EnrollmentRef, row: PollRow, now: Date): Promise<void> {
   const { turn, commandUuid = '', outcome = 'Unknown', errorChain, result = EMPTY.body, truncated } = row;
   if (turn !== 'finished') return;
   await commands.recordLate(tx, { enrollment: ref, commandUuid, outcome, errorChain, result, truncated }, now);
