@@ -51,26 +51,32 @@ export function certificateStore(db: Database): CertificateStore {
       );
     },
 
-    async intend(tx, intent) {
+    async intend(intent) {
       const { rows } = await sql`
-        with spent as (
-          update scep_challenge set consumed_at = ${intent.intendedAt}
+        with challenge as (
+          select id, enroll_link_id from scep_challenge
           where id = ${intent.challengeId} and consumed_at is null and expires_at > ${intent.intendedAt}
-          returning id, enroll_link_id
+          for update
+        ), link as (
+          select id from enroll_link
+          where id = (select enroll_link_id from challenge) and uses < uses_allowed
+          for update
+        ), granted as (
+          select id, enroll_link_id from challenge where enroll_link_id is null or exists (select from link)
+        ), spent as (
+          update scep_challenge set consumed_at = ${intent.intendedAt} where id = (select id from granted)
         ), used as (
           update enroll_link set uses = uses + 1, outstanding = greatest(outstanding - 1, 0)
-          where id = (select enroll_link_id from spent) and uses < uses_allowed
-          returning id
+          where id = (select enroll_link_id from granted)
         )
         insert into certificate (serial, state, tbs, challenge_id, transaction_id, public_key_sha256, subject,
                                  not_before, not_after, intended_at)
         select ${intent.serial}::bytea, 'intended', ${intent.tbs}::bytea, id, ${intent.transactionId}::text,
                ${intent.publicKeySha256}::bytea, ${intent.subject}::text, ${intent.notBefore}::timestamptz,
                ${intent.notAfter}::timestamptz, ${intent.intendedAt}::timestamptz
-        from spent where enroll_link_id is null or exists (select from used)
-        returning 1
-      `.execute(executorOf(tx));
-      if (rows.length === 0) throw new EspalierError('conflict', 'the challenge or the link was used meanwhile');
+        from granted returning 1
+      `.execute(db.read);
+      return rows.length === 1;
     },
 
     async complete(serial, { der, sha256, issuedAt }) {

@@ -1,22 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { CertificationRequest } from '../cms/pkcs10.ts';
 import type { Clock, Random } from '../core/clock.ts';
-import { EspalierError, hasCode } from '../core/errors.ts';
-import type { UnitOfWork } from '../core/tx.ts';
+import { EspalierError } from '../core/errors.ts';
 import { type Authorised, authorise, type CertificateRequest, type Evidence } from './authorise.ts';
 import { hashOfChallenge } from './challenge.ts';
 import type { PkiMessage } from './message.ts';
 import type { CertificateStore } from './ports.ts';
 import type { CertificateSigner } from './signer.ts';
 import { certificateIntent, SERIAL_RANDOM_OCTETS } from './template.ts';
-import type { Intent, Refusal } from './types.ts';
+import type { Refusal } from './types.ts';
 
 /** Each turn after the first means that somebody else spent what we had read as unspent; then the answer changes. */
 const MAX_TURNS = 3;
 
 export interface IssuerDeps {
   readonly store: CertificateStore;
-  readonly unitOfWork: UnitOfWork;
   readonly signer: CertificateSigner;
   readonly organization: string;
   readonly clock: Clock;
@@ -50,17 +48,6 @@ export function createIssuer(deps: IssuerDeps): Issuer {
     return { challenge: found?.challenge, certificate: found?.certificate, signer };
   }
 
-  /** False when another request was faster: what was read is no longer so. */
-  async function intend(intent: Intent): Promise<boolean> {
-    try {
-      await deps.unitOfWork.run((tx) => deps.store.intend(tx, intent));
-      return true;
-    } catch (error) {
-      if (hasCode(error, 'conflict')) return false;
-      throw error;
-    }
-  }
-
   async function complete(authorised: Authorised, intent: { serial: Buffer; tbs: Buffer }): Promise<Buffer> {
     const der = await deps.signer.sign(authorised, intent.tbs);
     return deps.store.complete(intent.serial, { der, sha256: sha256(der), issuedAt: deps.clock.now() });
@@ -89,7 +76,8 @@ export function createIssuer(deps: IssuerDeps): Issuer {
           signatureAlgorithm: deps.signer.algorithm,
           organization: deps.organization,
         });
-        if (await intend(intent)) {
+        // False: another request was faster, and what was read is no longer so.
+        if (await deps.store.intend(intent)) {
           const certificate = await complete(authorised, intent);
           return { kind: 'issued', certificate, serial: intent.serial, challengeId: authorised.challenge.id };
         }

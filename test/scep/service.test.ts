@@ -355,15 +355,27 @@ eachDatabase((_kind, open) => {
       expect(rep.certificate?.der.equals(signed[0] ?? Buffer.alloc(0))).toBe(true);
     });
 
-    it('inside the transaction of the intent: nothing happened', async () => {
+    it('after the intent was written and before anybody heard of it: the retry finds it', async () => {
       const h = harness(db);
       const store = {
         ...h.deps.store,
-        intend: async (...parameters: Parameters<typeof h.deps.store.intend>): Promise<void> => {
+        intend: async (...parameters: Parameters<typeof h.deps.store.intend>): Promise<boolean> => {
           await h.deps.store.intend(...parameters);
           throw new Error('killed');
         },
       };
+      const dying = harness(db, { store });
+      const challenge = await dying.challenge();
+      const request = pkiRequest({ challenge });
+      await expect(dying.post(request.body)).rejects.toThrow('killed');
+      expect(await states(challenge)).toMatchObject({ state: 'intended', uses: 1 });
+      expect(readCertRep(await h.post(request.body), request).status).toBe('0');
+      expect(await states(challenge)).toMatchObject({ state: 'issued', uses: 1 });
+    });
+
+    it('before the intent: nothing happened', async () => {
+      const h = harness(db);
+      const store = { ...h.deps.store, intend: async (): Promise<boolean> => Promise.reject(new Error('killed')) };
       const dying = harness(db, { store });
       const challenge = await dying.challenge();
       const request = pkiRequest({ challenge });

@@ -56,7 +56,6 @@ export function harness(db: Database, changes: Partial<ScepServiceDeps> = {}) {
   const keep = (fields: object, message: string): void => void log.push({ fields, message });
   const deps: ScepServiceDeps = {
     store: certificateStore(db),
-    unitOfWork: db,
     signer: createCertificateSigner({ certificate: ca.der, key: ca.privateKey }),
     ra: { certificate: ra.der, chain: [ca.der], key: ra.privateKey },
     organization: 'Espalier',
