@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { EspalierError } from '../core/errors.ts';
+import type { Tx, UnitOfWork } from '../core/tx.ts';
+import type { MacKey, SigningIdentity } from '../keys/types.ts';
+import { deliveryOf } from './deliver.ts';
+import { parseMobileconfig } from './parse.ts';
+import type { LiveProfile, ProfileStore, StoredTargets } from './ports.ts';
+import {
+  type Finding,
+  type IncludeMode,
+  type Mobileconfig,
+  type Profile,
+  ProfileInvalidError,
+  type ProfileWithVersions,
+} from './types.ts';
+import { validate } from './validate.ts';
+
+export interface ProfilesDeps {
+  readonly store: ProfileStore;
+  readonly unitOfWork: UnitOfWork;
+  readonly signer: SigningIdentity;
+  readonly witnessKey: MacKey;
+  readonly clock: Clock;
+  /** The reconciler is woken once the change has committed. */
+  readonly wakeAfter: (tx: Tx) => void;
+}
+
+export interface UploadOptions {
+  readonly teamId: number;
+  /** PayloadDisplayName where absent. */
+  readonly name?: string;
+  readonly includeMode: IncludeMode;
+  readonly includeLabels: readonly string[];
+  readonly excludeLabels: readonly string[];
+  readonly minOs?: string;
+  readonly maxOs?: string;
+}
+
+export interface Uploaded {
+  readonly profileId: number;
+  readonly versionId: number;
+  readonly identifier: string;
+  readonly outcome: 'created' | 'updated' | 'unchanged';
+  readonly warnings: readonly Finding[];
+}
+
+export interface Profiles {
+  /**
+   * Create the profile, or a new version of the one with this identifier in the team. All or nothing.
+   * Errors: profile_malformed, profile_invalid (with every finding), label_not_found, request_malformed.
+   */
+  upload(bytes: Buffer, options: UploadOptions): Promise<Uploaded>;
+  /** Every Mac that has it loses it. Errors: profile_not_found. */
+  delete(profileId: number): Promise<void>;
+  list(teamId: number | undefined): Promise<readonly Profile[]>;
+  /** Errors: profile_not_found. */
+  get(profileId: number): Promise<ProfileWithVersions>;
+  /** The bytes as they were uploaded. Errors: profile_not_found. */
+  original(profileId: number, versionId: number): Promise<Buffer>;
+  /** What InstallProfile carries. */
+  delivered(tx: Tx, versionId: number): Promise<Buffer>;
+}
+
+const OS_VERSION = /^\d{1,3}(\.\d{1,3}){0,2}$/;
+const MAX_LABELS = 100;
+
+export function createProfiles(deps: ProfilesDeps): Profiles {
+  const { store, unitOfWork, clock, wakeAfter } = deps;
+  const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest();
+
+  async function targetsOf(tx: Tx, options: UploadOptions): Promise<StoredTargets> {
+    const ids = async (names: readonly string[]): Promise<number[]> => {
+      const found = new Map((await store.labels(tx, names)).map((label) => [label.name, label.id]));
+      return names.map((name) => {
+        const id = found.get(name);
+        if (id === undefined)
+          throw new EspalierError('label_not_found', `there is no label named ${JSON.stringify(name)}`);
+        return id;
+      });
+    };
+    return {
+      includeMode: options.includeMode,
+      includeLabelIds: sorted(await ids(options.includeLabels)),
+      excludeLabelIds: sorted(await ids(options.excludeLabels)),
+      minOs: options.minOs,
+      maxOs: options.maxOs,
+    };
+  }
+
+  async function save(tx: Tx, profile: Mobileconfig, options: UploadOptions): Promise<Omit<Uploaded, 'identifier'>> {
+    const now = clock.now();
+    const targets = await targetsOf(tx, options);
+    const channel = profile.scope === 'User' ? 'user' : 'device';
+    const slotId = await store.slot(tx, channel, profile.identifier);
+    const live = await store.live(tx, options.teamId, slotId);
+    const name = options.name ?? live?.name ?? profile.displayName;
+    const profileId = live?.id ?? (await store.insert(tx, { teamId: options.teamId, slotId, name, ...targets }, now));
+    const delivery = deliveryOf(profile, { ...deps, sha256 }, now);
+    const { original, displayName } = profile;
+    const versionId = await store.version(tx, profileId, { ...delivery, original, displayName }, now);
+    const shared =
+      delivery.delivery === 'verbatim' && (await store.sharesWitness(tx, slotId, delivery.witnessUuid, versionId));
+    const warnings = shared ? [sharedWitness(delivery.witnessUuid)] : [];
+    if (live !== undefined && isSame(live, { name, versionId, ...targets })) {
+      return { profileId, versionId, outcome: 'unchanged', warnings };
+    }
+    await store.update(tx, profileId, { name, versionId, ...targets }, now);
+    await store.bumpCatalogue(tx);
+    await store.markTeamDirty(tx, options.teamId, 'profile', now);
+    wakeAfter(tx);
+    return { profileId, versionId, outcome: live === undefined ? 'created' : 'updated', warnings };
+  }
+
+  return {
+    async upload(bytes, options) {
+      checkOptions(options);
+      const profile = parseMobileconfig(bytes);
+      const findings = validate(profile);
+      if (findings.some((finding) => finding.severity === 'error')) throw new ProfileInvalidError(findings);
+      const saved = await unitOfWork.run((tx) => save(tx, profile, options));
+      return { ...saved, identifier: profile.identifier, warnings: [...findings, ...saved.warnings] };
+    },
+
+    async delete(profileId) {
+      await unitOfWork.run(async (tx) => {
+        const now = clock.now();
+        const removed = await store.remove(tx, profileId, now);
+        if (removed === undefined) throw notFound(profileId);
+        await store.bumpCatalogue(tx);
+        await store.markTeamDirty(tx, removed.teamId, 'profile', now);
+        wakeAfter(tx);
+      });
+    },
+
+    list: (teamId) => store.list(teamId),
+    async get(profileId) {
+      return (await store.get(profileId)) ?? refuse(notFound(profileId));
+    },
+    async original(profileId, versionId) {
+      return (await store.original(profileId, versionId)) ?? refuse(notFound(profileId));
+    },
+    async delivered(tx, versionId) {
+      return (
+        (await store.delivered(tx, versionId)) ??
+        refuse(new EspalierError('internal_error', `profile version ${versionId} has no bytes`))
+      );
+    },
+  };
+}
+
+function checkOptions(options: UploadOptions): void {
+  const named = options.includeLabels.length > 0;
+  if ((options.includeMode !== 'none') !== named) {
+    throw new EspalierError(
+      'request_malformed',
+      named
+        ? 'labels to include were given without saying any or all'
+        : `include ${options.includeMode} needs at least one label`,
+    );
+  }
+  for (const labels of [options.includeLabels, options.excludeLabels]) {
+    if (labels.length > MAX_LABELS) throw new EspalierError('request_malformed', `at most ${MAX_LABELS} labels`);
+    if (new Set(labels).size < labels.length) throw new EspalierError('request_malformed', 'a label is named twice');
+  }
+  for (const os of [options.minOs, options.maxOs]) {
+    if (os !== undefined && !OS_VERSION.test(os)) {
+      throw new EspalierError('request_malformed', `${JSON.stringify(os)} is not a version of macOS like 14 or 14.2.1`);
+    }
+  }
+}
+
+function isSame(live: LiveProfile, wanted: { name: string; versionId: number } & StoredTargets): boolean {
+  return (
+    live.currentVersionId === wanted.versionId &&
+    live.name === wanted.name &&
+    live.includeMode === wanted.includeMode &&
+    sorted(live.includeLabelIds).join() === wanted.includeLabelIds.join() &&
+    sorted(live.excludeLabelIds).join() === wanted.excludeLabelIds.join() &&
+    live.minOs === wanted.minOs &&
+    live.maxOs === wanted.maxOs
+  );
+}
+
+function sharedWitness(uuid: string): Finding {
+  return {
+    code: 'witness_shared',
+    severity: 'warning',
+    message: `another version has the PayloadUUID ${uuid} too, so no report can tell them apart; give each version its own`,
+    path: 'PayloadUUID',
+    key: 'PayloadUUID',
+  };
+}
+
+function sorted(ids: readonly number[]): number[] {
+  return [...ids].sort((a, b) => a - b);
+}
+
+function notFound(profileId: number): EspalierError {
+  return new EspalierError('profile_not_found', `there is no profile ${profileId}`);
+}
+
+function refuse(error: EspalierError): never {
+  throw error;
+}
