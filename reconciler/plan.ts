@@ -95,9 +95,10 @@ interface Decision {
 function decide(decision: Decision, slotId: number, wish: Wish, op: Op | undefined): OpChange | undefined {
   const { facts, held } = decision;
   const version = held.get(slotId);
-  if (op === undefined || op.enrollmentGeneration !== facts.row.enrollmentGeneration) {
-    const change = decideFresh(decision, slotId, wish, version);
-    return change ?? (op === undefined ? undefined : { kind: 'drop', slotId, cancel: op.commandUuid });
+  if (op === undefined) return decideFresh(decision, slotId, wish, version);
+  if (op.enrollmentGeneration !== facts.row.enrollmentGeneration) {
+    const change = decideFresh(decision, slotId, wish, version) ?? { kind: 'drop', slotId, cancel: undefined };
+    return { ...change, cancel: liveCommand(op) };
   }
   if (wish === undefined) return op.op === 'remove' ? carryOn(decision, op) : giveUp(decision, op, version);
   if (wish.kind === 'hold') return hold(decision, op, version);
@@ -124,7 +125,8 @@ function carryOn(decision: Decision, op: Op): OpChange | undefined {
     case 'queued': {
       const missing =
         op.commandUuid === undefined ? op.nextAt === undefined || due : !decision.facts.commands.has(op.commandUuid);
-      return missing ? send({ ...op, commandUuid: undefined, nextAt: undefined }) : undefined;
+      if (missing) return send({ ...op, commandUuid: undefined, nextAt: undefined });
+      return due ? set({ ...op, nextAt: undefined }) : undefined;
     }
     case 'failed':
       return due ? send({ ...op, state: 'queued', commandUuid: undefined, nextAt: undefined }) : undefined;
