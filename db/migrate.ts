@@ -17,7 +17,9 @@ const LEDGER = `create table if not exists schema_migration (
   applied_at timestamptz not null default now()
 )`;
 
-/** `if not exists` still fails when two sessions create the table at the same instant; the loser finds it there. */
+/** How the loser of two that create a table at the same instant fails, in spite of `if not exists`. */
+const CREATED_MEANWHILE = ['23505', '42P07', '42710'];
+
 async function createLedger(db: Database): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -25,7 +27,7 @@ async function createLedger(db: Database): Promise<void> {
       return;
     } catch (error) {
       const code = (error as { code?: string }).code;
-      if ((code !== '23505' && code !== '42P07') || attempt === 5) throw error;
+      if (!CREATED_MEANWHILE.includes(code ?? '') || attempt === 5) throw error;
     }
   }
 }

@@ -202,8 +202,8 @@ eachDatabase((kind, open) => {
             await sql`update account set balance = balance + 1 where id = ${id}`.execute(executorOf(tx));
           }
         });
-      await Promise.all(Array.from({ length: 6 }, (_, n) => (n % 2 === 0 ? add(1, 2) : add(2, 1))));
-      expect((await sql`select balance from account`.execute(db.read)).rows).toEqual([{ balance: 6 }, { balance: 6 }]);
+      await Promise.all([add(1, 2), add(2, 1)]);
+      expect((await sql`select balance from account`.execute(db.read)).rows).toEqual([{ balance: 2 }, { balance: 2 }]);
     });
   });
 });

@@ -1,17 +1,13 @@
 /** The same tests on both engines, each `open()` a fresh migrated database. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
-import { describe } from 'vitest';
-import type { Database } from '../../db/database.ts';
-import { openDatabase } from '../../db/database.ts';
+import { afterAll, describe } from 'vitest';
+import { type Database, openDatabase } from '../../db/database.ts';
 import { migrate } from '../../db/migrate.ts';
 import { schemaHash } from '../../db/schema.ts';
-import { ensureTemplate } from '../../db/template.ts';
 import { RUN_FOLDER } from './global-setup.ts';
+import { endPglite, openPglite } from './pglite-pool.ts';
 import { postgresUrl } from './postgres-cluster.ts';
 
 function runFolder(): string {
@@ -86,29 +82,15 @@ async function openPostgres(): Promise<Database> {
   };
 }
 
-/** PGlite's template outlives the run: it is made once per schema and clone. */
-export function pgliteTemplate(): Promise<string> {
-  return ensureTemplate(fileURLToPath(new URL('../../node_modules/.cache/espalier/', import.meta.url)));
-}
-
-async function openPglite(): Promise<Database> {
-  const dataFolder = mkdtempSync(path.join(tmpdir(), 'espalier-pglite-'));
-  const db = await openDatabase({ dataFolder, template: await pgliteTemplate() });
-  return {
-    ...db,
-    async close() {
-      await db.close();
-      rmSync(dataFolder, { recursive: true, force: true });
-    },
-  };
-}
-
 export type Open = () => Promise<Database>;
 
 export const hasPostgres = server !== undefined;
 
 /** Describe once per engine. Every `open()` must be closed by the test. */
 export function eachDatabase(tests: (kind: Database['kind'], open: Open) => void): void {
-  describe('pglite', () => tests('pglite', openPglite));
+  describe('pglite', () => {
+    afterAll(endPglite);
+    tests('pglite', openPglite);
+  });
   describe.skipIf(!hasPostgres)('postgres', () => tests('postgres', openPostgres));
 }
