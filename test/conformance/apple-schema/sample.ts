@@ -48,7 +48,7 @@ function dictOf(nodes: readonly SchemaNode[], here: Here): fc.Arbitrary<Drawn<Pl
     .filter((key) => obstacle(key.os?.[context.os], context) === undefined);
   const entries = usable.map((key) => {
     const whole = drawnOf(key, here).map((drawn): Keyed | undefined => [key, drawn]);
-    return isRequired(key, context) ? whole : fc.option(whole, { nil: undefined, freq: 1 });
+    return isRequired(key, context) ? whole : fc.option(whole, { nil: undefined, freq: 2 });
   });
   return fc.tuple(...entries).map((drawn) => {
     const present = drawn.filter((entry) => entry !== undefined);
@@ -99,7 +99,10 @@ function scalarOf(key: SchemaKey, context: Context): fc.Arbitrary<PlistValue> {
   );
   if (values.length > 0) return fc.constantFrom(...values.map((node) => node.key));
   if (key.rangelist !== undefined && key.rangelist.length > 0) {
-    return fc.constantFrom(...key.rangelist).map((value) => (key.type === 'real' ? new Real(Number(value)) : value));
+    const listed = fc
+      .constantFrom(...key.rangelist)
+      .map((value): PlistValue => (key.type === 'real' ? new Real(Number(value)) : value));
+    return key.range === undefined ? listed : fc.oneof(listed, anyOf(key.type, key.range));
   }
   if (key.format !== undefined) return fc.stringMatching(new RegExp(key.format));
   if (key.subtype === '<url>') return fc.webUrl();

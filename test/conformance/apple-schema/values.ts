@@ -21,13 +21,13 @@ export function scalarFindings(value: PlistValue, key: SchemaKey, path: string):
     findings.push({ path, rule, message: `${key.key}: ${message}`, severity: 'error' });
   };
   const plain = plainOf(value);
-  if (key.rangelist !== undefined && plain !== undefined && !key.rangelist.includes(plain)) {
-    error('rangelist', `${JSON.stringify(plain)} is not one of ${key.rangelist.join(', ')}`);
-  }
+  const listed = plain !== undefined && key.rangelist?.includes(plain) === true;
   if (key.range !== undefined && typeof plain === 'number') {
     const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = key.range;
-    // Written so that NaN is outside.
-    if (!(plain >= min && plain <= max)) error('range', `${plain} is not within ${min} to ${max}`);
+    // Beside a range, a list names what is allowed outside of it. Written so that NaN is outside.
+    if (!listed && !(plain >= min && plain <= max)) error('range', `${plain} is not within ${min} to ${max}`);
+  } else if (key.rangelist !== undefined && plain !== undefined && !listed) {
+    error('rangelist', `${JSON.stringify(plain)} is not one of ${key.rangelist.join(', ')}`);
   }
   if (key.format !== undefined && typeof plain === 'string' && !new RegExp(key.format).test(plain)) {
     error('format', `${JSON.stringify(plain)} does not match ${key.format}`);
