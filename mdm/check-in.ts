@@ -6,11 +6,11 @@ import type { Log } from '../core/log.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import type { AssociatedData, Opener, Sealer } from '../keys/types.ts';
 import { EMPTY, plistAnswer } from './answer.ts';
-import { type Act, decide, type EnrollmentRecord, type Known, type Tabled } from './enrollment.ts';
+import { type Act, decide, type Tabled } from './enrollment.ts';
 import type { DeviceIdentity } from './identity.ts';
 import type { ApplyEffects, MdmStore, NewEnrollment } from './ports.ts';
 import { runAgain } from './try-again.ts';
-import type { CheckinMessage, DeviceResponse } from './types.ts';
+import type { CheckinMessage, DeviceResponse, EnrollmentRecord, Known } from './types.ts';
 
 export interface CheckInDeps {
   readonly unitOfWork: UnitOfWork;

@@ -1,41 +1,6 @@
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { ErrorCode } from '../core/errors.ts';
-import type { Binding, CheckinMessage, DeviceFacts, EnrollmentState } from './types.ts';
-
-/** What the `certificate` table and its challenge say of a verified identity. */
-export interface CertificateRecord {
-  readonly standing: 'unbound' | 'current' | 'superseded' | 'quarantined';
-  readonly revoked: boolean;
-  /** Set by Authenticate. With `unbound`: a renewal whose first request has not come yet (ENR-06). */
-  readonly pinnedTo: EnrollmentRef | undefined;
-  /** The challenge's record, not the message, decides which device the certificate is for (AUT-03). */
-  readonly challenge: { readonly serialNumber: string | undefined; readonly renews: EnrollmentRef | undefined };
-}
-
-export interface EnrollmentRecord {
-  readonly ref: EnrollmentRef;
-  readonly state: EnrollmentState;
-  readonly generation: number;
-  readonly topic: string;
-  readonly binding: Binding;
-  readonly hostId: string;
-  /** Of the host's record, not of the message. */
-  readonly serialNumber: string | undefined;
-  /** TokenUpdates of this generation: 0 tells the first from later ones (TOK-05). */
-  readonly tokenUpdateCount: number;
-}
-
-/** Everything a decision about one message reads. */
-export interface Known {
-  readonly certificate: CertificateRecord | undefined;
-  readonly validity: 'valid' | 'expired' | 'not_yet_valid';
-  /** The device channel the message names. */
-  readonly device: EnrollmentRecord | undefined;
-  /** The user channel it names; undefined on the device channel. */
-  readonly user: EnrollmentRecord | undefined;
-  /** A device enrolment that is not ended, under another device key, whose host has the message's serial number. */
-  readonly rival: EnrollmentRecord | undefined;
-}
+import type { Binding, CheckinMessage, DeviceFacts, EnrollmentRecord, EnrollmentState, Known } from './types.ts';
 
 export type Standing =
   | { readonly kind: 'proven'; readonly device: EnrollmentRecord; readonly promote: boolean }

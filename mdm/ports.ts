@@ -1,7 +1,6 @@
 import type { CommandOutcome, Effect, ErrorChainItem } from '../core/effects.ts';
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { Tx } from '../core/tx.ts';
-import type { Known } from './enrollment.ts';
 import type {
   Binding,
   Claimant,
@@ -10,6 +9,7 @@ import type {
   CommandView,
   DeviceFacts,
   EnrollmentView,
+  Known,
   LiveCommand,
   NewCommand,
 } from './types.ts';

@@ -7,13 +7,13 @@ import { RESULT_LIMITS } from '../plist/read.ts';
 import { commandAnswer, EMPTY } from './answer.ts';
 import type { BodyCache } from './body-cache.ts';
 import { consequencesOf, PUSH_FOR_DEFERRED } from './command.ts';
-import { decide, type Known } from './enrollment.ts';
+import { decide } from './enrollment.ts';
 import { handOut } from './hand-out.ts';
 import type { DeviceIdentity } from './identity.ts';
 import type { PollBatcher } from './poll-batch.ts';
 import type { ApplyEffects, CommandStore, MdmStore, PollAnswer, PollRow } from './ports.ts';
 import { runAgain } from './try-again.ts';
-import type { Claimant, DeviceResponse, ReadReport } from './types.ts';
+import type { Claimant, DeviceResponse, Known, ReadReport } from './types.ts';
 
 export interface ReportDeps {
   readonly unitOfWork: UnitOfWork;
