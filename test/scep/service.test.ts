@@ -7,7 +7,8 @@ import { verifyChain } from '../../cms/x509.ts';
 import { hasCode } from '../../core/errors.ts';
 import type { Database } from '../../db/database.ts';
 import { hashOfChallenge } from '../../scep/challenge.ts';
-import { days, issue, NOW, rsa } from '../cms/fixtures.ts';
+import { createCertificateSigner } from '../../scep/signer.ts';
+import { days, ec, issue, NOW, rsa } from '../cms/fixtures.ts';
 import { eachDatabase } from '../support/databases.ts';
 import { authority, clientIdentity, harness, type MessageOptions, pkiRequest, readCertRep } from './support.ts';
 
@@ -371,6 +372,21 @@ eachDatabase((_kind, open) => {
       expect(await states(challenge)).toMatchObject({ state: 'intended', uses: 1 });
       expect(readCertRep(await h.post(request.body), request).status).toBe('0');
       expect(await states(challenge)).toMatchObject({ state: 'issued', uses: 1 });
+    });
+
+    it('twice between signature and storing, with a CA whose signatures differ: the first stored stays', async () => {
+      const ca = issue(ec('ca'), {
+        subject: [{ type: 'CN', value: 'EC CA' }],
+        notAfter: days(3650),
+        extensions: { isCa: true, keyUsage: ['keyCertSign'] },
+      });
+      const h = harness(db, { signer: createCertificateSigner({ certificate: ca.der, key: ca.privateKey }) });
+      const request = pkiRequest({ challenge: await h.challenge() });
+      const reps = await Promise.all(Array.from({ length: 10 }, () => h.post(request.body)));
+      reps.push(await h.post(request.body));
+      const issued = reps.map((rep) => readCertRep(rep, request).certificate?.sha256);
+      expect(new Set(issued).size).toBe(1);
+      expect(issued[0]).toBeDefined();
     });
 
     it('before the intent: nothing happened', async () => {
