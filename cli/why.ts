@@ -6,9 +6,14 @@ import { printable } from './table.ts';
 const Why = z.object({
   host: z.string(),
   identifier: z.string(),
-  state: z.string(),
-  reason: z.string(),
-  evidence: z.array(z.object({ what: z.string(), age_seconds: z.number().nullable(), detail: z.string() })),
+  channels: z.array(
+    z.object({
+      channel: z.string(),
+      state: z.string(),
+      reason: z.string(),
+      evidence: z.array(z.object({ about: z.string(), says: z.string(), age_seconds: z.number().nullable() })),
+    }),
+  ),
 });
 
 export function addWhy(program: Command): void {
@@ -26,11 +31,13 @@ export function addWhy(program: Command): void {
         console.log(JSON.stringify(raw, null, 2));
         return;
       }
-      const why = Why.parse(raw);
-      console.log(`${printable(why.host)} × ${printable(why.identifier)}: ${why.state}`);
-      console.log(printable(why.reason));
-      for (const { what, age_seconds, detail } of why.evidence) {
-        console.log(`  ${what.padEnd(12)} ${age(age_seconds).padStart(8)}  ${printable(detail)}`);
+      const { host: name, identifier, channels } = Why.parse(raw);
+      for (const { channel, state, reason, evidence } of channels) {
+        console.log(`${printable(name)} × ${printable(identifier)} (${channel} channel): ${state}`);
+        console.log(printable(reason));
+        for (const { about, says, age_seconds } of evidence) {
+          console.log(`  ${about.padEnd(12)} ${age(age_seconds).padStart(8)}  ${printable(says)}`);
+        }
       }
     });
 }

@@ -48,9 +48,13 @@ export function jsonBody<Shape extends z.ZodType>(call: ApiCall, shape: Shape): 
   return checked(value, shape, 'the body');
 }
 
-/** Query parameters of this shape; one that is not in it is refused. */
-export function queryOfShape<Shape extends z.ZodType>(call: ApiCall, shape: Shape): z.output<Shape> {
-  return checked(Object.fromEntries(call.query), shape, 'the query');
+/** Query parameters of this shape; one that is not in it is refused. `lists` are those that may be given several times, read elsewhere. */
+export function queryOfShape<Shape extends z.ZodType>(
+  call: ApiCall,
+  shape: Shape,
+  lists: readonly string[] = [],
+): z.output<Shape> {
+  return checked(Object.fromEntries([...call.query].filter(([name]) => !lists.includes(name))), shape, 'the query');
 }
 
 function checked<Shape extends z.ZodType>(value: unknown, shape: Shape, what: string): z.output<Shape> {

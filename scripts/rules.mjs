@@ -39,6 +39,7 @@ if (result.stdout === '') {
   console.error(result.stderr);
   process.exit(1);
 }
+/** @type {{ summary: { violations: { rule: { name: string, severity: string }, from: string, to: string }[] }, modules: { source: string }[] }} */
 const { summary, modules } = JSON.parse(result.stdout);
 const seen = modules.filter(
   (module) => !module.source.startsWith('node_modules') && module.source.endsWith('.ts'),

@@ -1,0 +1,129 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import type { Inventory } from '../../hosts/inventory.ts';
+import type { Host } from '../../hosts/types.ts';
+import type { EnrollmentView } from '../../mdm/types.ts';
+import type { EvidenceLine } from '../../reconciler/evidence.ts';
+import type { PairView, ReconcilerReads } from '../../reconciler/reads.ts';
+import { json } from '../answer.ts';
+import { api, jsonBody, queryOfShape, segment } from '../api.ts';
+
+const MAX_PAGE = 500;
+const Page = z.strictObject({
+  team: z.string().optional(),
+  label: z.string().optional(),
+  query: z.string().max(255).optional(),
+  cursor: z.uuid().optional(),
+  limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
+});
+const Move = z.strictObject({ team: z.string() });
+
+export interface HostRoutes {
+  readonly inventory: Inventory;
+  readonly reads: ReconcilerReads;
+  readonly enrollmentsOfHost: (hostId: string) => Promise<readonly EnrollmentView[]>;
+  /** Errors: team_not_found. */
+  readonly teamId: (name: string) => Promise<number>;
+}
+
+export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: HostRoutes): Router {
+  const router = Router();
+  router.get(
+    '/hosts',
+    api('apiRead', async (call) => {
+      const { team, label, query: text, cursor: after, limit } = queryOfShape(call, Page);
+      const { hosts, next } = await inventory.page({ team, label, text, after, limit });
+      return json(200, { hosts: hosts.map(rendered), next_cursor: next ?? null });
+    }),
+  );
+  router.get(
+    '/hosts/:host',
+    api('apiRead', async (call) => {
+      const host = await inventory.get(segment(call, 'host'));
+      const enrollments = await enrollmentsOfHost(host.id);
+      return json(200, { ...rendered(host), enrollments: enrollments.map(renderedEnrollment) });
+    }),
+  );
+  router.put(
+    '/hosts/:host/team',
+    api('apiWrite', async (call) => {
+      const { team } = jsonBody(call, Move);
+      await inventory.moveToTeam(segment(call, 'host'), await teamId(team));
+      return json(200, rendered(await inventory.get(segment(call, 'host'))));
+    }),
+  );
+  router.get(
+    '/hosts/:host/profiles',
+    api('apiRead', async (call) => {
+      const { id } = await inventory.get(segment(call, 'host'));
+      const { profiles, asOf } = await reads.hostProfiles(id);
+      return json(200, { as_of: asOf.toISOString(), profiles: profiles.map(renderedPair) });
+    }),
+  );
+  router.get(
+    '/hosts/:host/profiles/:identifier/why',
+    api('apiRead', async (call) => {
+      const host = await inventory.get(segment(call, 'host'));
+      const identifier = segment(call, 'identifier');
+      const pairs = await reads.why(host.id, identifier);
+      return json(200, { host: host.name || host.id, identifier, channels: pairs.map(renderedPair) });
+    }),
+  );
+  return router;
+}
+
+function rendered(host: Host) {
+  return {
+    id: host.id,
+    udid: host.udid ?? null,
+    serial_number: host.serialNumber ?? null,
+    name: host.name,
+    model: host.model,
+    product_name: host.productName,
+    os_version: host.osVersion,
+    build_version: host.buildVersion,
+    team: host.teamName,
+    labels: host.labels,
+    enrollment: host.enrollment,
+    last_seen_at: host.lastSeenAt?.toISOString() ?? null,
+  };
+}
+
+/** No token and no secret is in an EnrollmentView, so nothing here has to be left out. */
+function renderedEnrollment(enrollment: EnrollmentView) {
+  return {
+    enrollment_id: enrollment.enrollmentId,
+    type: enrollment.type,
+    channel: enrollment.channel,
+    user_short_name: enrollment.userShortName ?? null,
+    state: enrollment.state,
+    generation: enrollment.generation,
+    binding: enrollment.binding,
+    topic: enrollment.topic,
+    certificate_sha256: enrollment.certificateSha256 ?? null,
+    quarantined_certificates: enrollment.quarantinedCertificates,
+    enrolled_at: enrollment.enrolledAt?.toISOString() ?? null,
+    last_seen_at: enrollment.seenAt?.toISOString() ?? null,
+    ended_at: enrollment.endedAt?.toISOString() ?? null,
+  };
+}
+
+function renderedPair(pair: PairView) {
+  return {
+    identifier: pair.identifier,
+    name: pair.name,
+    channel: pair.channel,
+    user_short_name: pair.userShortName ?? null,
+    state: pair.state,
+    waiting: pair.waiting ?? null,
+    reason: pair.reason,
+    profile_id: pair.profileId ?? null,
+    wanted_version_id: pair.wantedVersionId ?? null,
+    held_version_id: pair.heldVersionId ?? null,
+    evidence: pair.evidence.map(renderedEvidence),
+  };
+}
+
+function renderedEvidence({ about, says, at, ageSeconds }: EvidenceLine) {
+  return { about, says, at: at?.toISOString() ?? null, age_seconds: ageSeconds ?? null };
+}

@@ -1,0 +1,195 @@
+import { createPusher } from '../apns/pusher.ts';
+import { parseCertificate } from '../cms/x509.ts';
+import type { Tx } from '../core/tx.ts';
+import { commandStore } from '../db/command-store.ts';
+import { enrolledOnOtherTopic } from '../db/enrollment-facts.ts';
+import { hostStore, teamStore } from '../db/host-store.ts';
+import { labelStore } from '../db/label-store.ts';
+import { mdmStore } from '../db/mdm-store.ts';
+import { osqueryStore } from '../db/osquery-store.ts';
+import { profileStore } from '../db/profile-store.ts';
+import { pushCertificateStore, pushStore } from '../db/push-store.ts';
+import { reconcileStore } from '../db/reconcile-store.ts';
+import { certificateStore, enrollLinkStore } from '../db/scep-store.ts';
+import { createInventory } from '../hosts/inventory.ts';
+import { createLabels } from '../hosts/labels.ts';
+import { createTeams } from '../hosts/teams.ts';
+import type { Metrics } from '../http/metrics.ts';
+import { createEnqueue } from '../mdm/enqueue.ts';
+import { createEnroll } from '../mdm/enroll.ts';
+import { commandBody } from '../mdm/hand-out.ts';
+import { createMdmService } from '../mdm/service.ts';
+import { createOsqueryService } from '../osquery/service.ts';
+import { createProfiles } from '../profiles/profiles.ts';
+import { createReconciler } from '../reconciler/tick.ts';
+import { createEnrollLinks } from '../scep/enroll-links.ts';
+import { createScepService } from '../scep/service.ts';
+import { createCertificateSigner } from '../scep/signer.ts';
+import { createEffects } from './effects.ts';
+import type { Foundation } from './foundation.ts';
+import { createPushCertificates, pushEndpoint } from './push.ts';
+import { tlsRoots } from './tls.ts';
+
+export type Rooms = ReturnType<typeof createRooms>;
+
+/** Builds every room on the foundation and joins them. Nothing runs yet. */
+export function createRooms(foundation: Foundation, metrics: Metrics) {
+  const { settings, db, unitOfWork, keys, clock, random, ids, log } = foundation;
+  const { ORGANIZATION: organization, PUBLIC_URL: publicUrl } = settings;
+  const profileSigner = keys.identity('profile_signing');
+  const identityCa = keys.identity('identity_ca');
+  const deviceVault = keys.vault('device');
+
+  const pushes = pushStore(db);
+  const pushCertificates = createPushCertificates({
+    store: pushCertificateStore(db),
+    unitOfWork,
+    vault: keys.vault('push'),
+    clock,
+    endpoint: pushEndpoint(settings),
+    liveOnOtherTopic: (topic) => enrolledOnOtherTopic(db, topic),
+  });
+  const pusher = createPusher({
+    store: pushes,
+    clientFor: pushCertificates.clientFor,
+    clock,
+    random,
+    log,
+    owner: ids.uuid(),
+    onAnswer: ({ verdict }) => metrics.pushes.inc({ verdict: verdict.kind }),
+  });
+
+  const wakeAfter = (tx: Tx) => unitOfWork.afterCommit(tx, reconcilerWake);
+  const profiles = createProfiles({
+    store: profileStore(db),
+    unitOfWork,
+    signer: profileSigner,
+    witnessKey: keys.mac('witness'),
+    clock,
+    wakeAfter,
+  });
+  const reconciler = createReconciler({
+    store: reconcileStore(db),
+    // The commands of a batch are committed with their pushes in the outbox; the pusher learns of them here.
+    unitOfWork: {
+      async run(work) {
+        const result = await unitOfWork.run(work);
+        pusher.wake();
+        return result;
+      },
+    },
+    clock,
+    ids,
+    log,
+    key: keys.mac('fingerprint'),
+    async commandBody(tx, request) {
+      switch (request.kind) {
+        case 'install':
+          return commandBody({
+            RequestType: 'InstallProfile',
+            Payload: await profiles.delivered(tx, request.versionId),
+          });
+        case 'remove':
+          return commandBody({ RequestType: 'RemoveProfile', Identifier: request.identifier });
+        case 'profile_list':
+          return commandBody({ RequestType: 'ProfileList' });
+      }
+    },
+    afterCommit: unitOfWork.afterCommit,
+    settings: {
+      intervalMs: settings.RECONCILE_INTERVAL_MS,
+      verifyGraceMs: settings.VERIFY_GRACE_MS,
+      verifyBackoffMs: Math.min(settings.VERIFY_GRACE_MS, 60_000),
+      profileListDelayMs: settings.PROFILE_LIST_DELAY_MS,
+    },
+  });
+  function reconcilerWake(): void {
+    reconciler.wake();
+  }
+
+  const { handlers } = reconciler;
+  const applyEffects = createEffects({
+    async push(tx, { enrollment, reason }) {
+      await pushes.request(tx, [enrollment], reason, clock.now());
+      unitOfWork.afterCommit(tx, pusher.wake);
+    },
+    enrollment_started: handlers.onEnrollmentStarted,
+    enrollment_live: handlers.onEnrollmentLive,
+    enrollment_ended: handlers.onEnrollmentEnded,
+    op_settled: handlers.onOpSettled,
+    profiles_observed: handlers.onProfilesObserved,
+  });
+
+  const mdmRows = mdmStore(db);
+  const commands = commandStore(db);
+  const mdm = createMdmService({
+    unitOfWork,
+    store: mdmRows,
+    commands,
+    applyEffects,
+    holdsTopic: async (topic) => pushCertificates.list().some((certificate) => certificate.topic === topic),
+    sealer: deviceVault,
+    opener: deviceVault,
+    authorities: [parseCertificate(identityCa.certificate)],
+    clock,
+    ids,
+    log,
+  });
+  const enqueue = createEnqueue({ unitOfWork, store: mdmRows, commands, applyEffects, clock, ids });
+
+  const links = createEnrollLinks({ store: enrollLinkStore, unitOfWork, clock, random, ids });
+  const scep = createScepService({
+    store: certificateStore(db),
+    signer: createCertificateSigner(identityCa),
+    ra: keys.identity('scep_ra'),
+    organization,
+    clock,
+    random,
+    log,
+  });
+  const enroll = createEnroll({
+    publicUrl,
+    organization,
+    displayName: `${organization} device management`,
+    mintChallenge: links.mintChallenge,
+    pushTopic: async () => pushCertificates.currentTopic(),
+    signer: profileSigner,
+    tlsRoots: () => tlsRoots(foundation.tls),
+    identityAuthority: identityCa.certificate,
+    ids,
+    clock,
+  });
+
+  const teams = createTeams({ store: teamStore(db), unitOfWork });
+  const labels = createLabels({ store: labelStore(db), unitOfWork, clock, wakeAfter });
+  const inventory = createInventory({ store: hostStore(db), unitOfWork, clock, ids, wakeAfter });
+  const osquery = createOsqueryService({
+    store: osqueryStore(db),
+    unitOfWork,
+    hosts: inventory,
+    applyEffects,
+    clock,
+    random,
+    log,
+    intervalMs: settings.OSQUERY_INTERVAL_MS,
+    profilesEveryMs: Math.max(settings.OSQUERY_INTERVAL_MS, settings.RECONCILE_INTERVAL_MS * 10),
+  });
+
+  return {
+    pushCertificates,
+    pusher,
+    profiles,
+    reconciler,
+    mdm,
+    mdmRows,
+    commands,
+    enqueue,
+    links,
+    scep,
+    enroll,
+    teams,
+    labels,
+    inventory,
+    osquery,
+  };
+}
