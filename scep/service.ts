@@ -8,6 +8,7 @@ import { buildCertRep, type CertRepResult } from './cert-rep.ts';
 import { createFailureLimit } from './failure-limit.ts';
 import { createIssuer, type IssuerDeps } from './issue.ts';
 import { openRequest, type PkiMessage, readPkiMessage } from './message.ts';
+import type { Refusal } from './types.ts';
 
 export interface ScepServiceDeps extends IssuerDeps {
   /** Opens requests and signs answers; RSA, and not the CA's key (SCE-04, design §6). */
@@ -45,20 +46,17 @@ export function createScepService(deps: ScepServiceDeps): ScepService {
   const caCertificates = buildDegenerate([deps.ra.certificate, deps.signer.certificate.der]);
 
   async function resultOf(message: PkiMessage, peer: string): Promise<CertRepResult> {
-    const refused = (facts: {
-      failInfo: Extract<CertRepResult, { status: 'failure' }>['failInfo'];
-      reason: string;
-    }) => {
+    const refused = (refusal: Refusal & { readonly challengeId?: string | undefined }): CertRepResult => {
       failures.failed(peer);
-      deps.log.warn({ transactionId: message.transactionId, peer, ...facts }, 'SCEP request refused');
-      return { status: 'failure', failInfo: facts.failInfo } as const;
+      deps.log.warn({ transactionId: message.transactionId, peer, ...refusal }, 'SCEP request refused');
+      return { status: 'failure', failInfo: refusal.failInfo };
     };
     const opened = openRequest(message, ra);
     if ('reason' in opened) return refused(opened);
     const outcome = await issuer.issue(message, opened.csr);
     if (outcome.kind === 'refused') {
       const { challengeId, failInfo, reason } = outcome;
-      return refused({ failInfo, reason, ...(challengeId === undefined ? {} : { challengeId }) });
+      return refused({ challengeId, failInfo, reason });
     }
     const { challengeId, serial } = outcome;
     deps.log.info({ challengeId, serial: serial.toString('hex') }, `device certificate ${outcome.kind}`);
