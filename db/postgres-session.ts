@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { type Answer, rolledBack, type Session, type SessionSource, statementTooLate } from './dialect.ts';
-import { isLost, isStalePlan, unavailable } from './failures.ts';
+import { atBoundary, isLost, isStalePlan, unavailable } from './failures.ts';
 import { type EncodedParameter, parserOf } from './values.ts';
 
 export interface PostgresOptions {
@@ -64,7 +64,7 @@ class Lease implements Session {
     if (this.#over) throw statementTooLate();
     if (this.#transaction === 'none') {
       return this.#send(sql, parameters).catch((error: unknown) => {
-        if (!isStalePlan(error)) throw error;
+        if (!isStalePlan(error)) throw atBoundary(error);
         return this.#send(sql, parameters);
       });
     }

@@ -49,7 +49,7 @@ eachDatabase((_kind, open) => {
       fc.asyncProperty(values, async (value) => {
         expect(await back(value, type)).toEqual(value);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -60,7 +60,7 @@ eachDatabase((_kind, open) => {
         fc.pre(!json.includes('\\u0000') && !json.includes('-0'));
         expect(await back(json, 'jsonb')).toEqual(JSON.parse(json));
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -119,9 +119,8 @@ eachDatabase((_kind, open) => {
   test('16 MiB of bytes and a text of 4 MiB pass', async () => {
     const large = Buffer.alloc(16 * 1024 * 1024, 7);
     const { rows } = await sql<{ v: Buffer; n: number; t: string }>`
-      select ${large}::bytea as v, length(${large}::bytea) as n, repeat('x', ${4 * 1024 * 1024}::int) as t`.execute(
-      db.read,
-    );
+      select v, length(v) as n, repeat('x', ${4 * 1024 * 1024}::int) as t
+      from (select ${large}::bytea as v) large`.execute(db.read);
     expect(rows[0]?.v.equals(large)).toBe(true);
     expect([rows[0]?.n, rows[0]?.t.length]).toEqual([16 * 1024 * 1024, 4 * 1024 * 1024]);
   });
