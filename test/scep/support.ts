@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
 import { readAsn1 } from '../../cms/asn1.ts';
 import { octetString, printable } from '../../cms/der.ts';
 import { type DecryptedEnvelopedData, decryptEnvelopedData, encryptEnvelopedData } from '../../cms/enveloped-data.ts';
@@ -203,4 +204,18 @@ function asFailure(ber: Buffer) {
   } catch {
     return undefined;
   }
+}
+
+/** What a strict client makes of the service's answer to one message. */
+export async function send(h: ReturnType<typeof harness>, options: MessageOptions, peer?: string): Promise<CertRep> {
+  const request = pkiRequest(options);
+  return readCertRep(await h.post(request.body, peer), request);
+}
+
+/** RFC 8894 3.2.1.4, as sent. */
+export const FAIL = { badAlg: '0', badMessageCheck: '1', badRequest: '2', badCertId: '4' } as const;
+
+export async function countCertificates(db: Database): Promise<number> {
+  const { rows } = await sql<{ count: number }>`select count(*)::int as count from certificate`.execute(db.read);
+  return rows[0]?.count ?? 0;
 }
