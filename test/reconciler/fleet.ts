@@ -27,6 +27,9 @@ export class Hands {
   }
 }
 
+/** Whatever its name is, it is the one that this enrolment was made with. */
+const ENROLLMENT_PROFILE = 'com.example.enrolment';
+
 export const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 export interface ProfileSpec {
@@ -153,6 +156,9 @@ export class Fleet {
     const host = await enrolledHost(this.db);
     await sql`
       update host set team_id = ${options.team ?? 1}, os_version = ${options.os ?? '15.1'} where id = ${host.hostId}
+    `.execute(this.db.read);
+    await sql`
+      update enrollment set frozen = ${JSON.stringify({ PayloadIdentifier: ENROLLMENT_PROFILE })}::jsonb where id = ${host.enrollment}
     `.execute(this.db.read);
     await this.live(reconciler, host.enrollment);
     return { hostId: host.hostId, enrollment: host.enrollment, holds: new Map() };
@@ -301,7 +307,7 @@ export class Fleet {
 
   async observe(reconciler: Reconciler, mac: Mac, tx: Tx, source: 'osquery' | 'profile_list'): Promise<void> {
     const own: ObservedProfile = {
-      identifier: 'io.espalier.enrollment',
+      identifier: ENROLLMENT_PROFILE,
       uuid: 'E',
       displayName: undefined,
       installedAt: undefined,

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { Observation, ObservedProfile } from '../../core/effects.ts';
+import { RESERVED_IDENTIFIER_PREFIX } from '../../profiles/payload-rules.ts';
 import { observe } from '../../reconciler/observe.ts';
 import type { FactsChange, Op, ReconRow } from '../../reconciler/types.ts';
 import { catalogueOf, later, MINUTE, NOW, observed, op, profile, row, settings, slot, version } from './world.ts';
 
 const catalogue = catalogueOf({ profiles: [profile(1)] });
 /** Something is always there, so that an absent profile is a report of absence and not an empty one. */
-const enrollment: ObservedProfile = { ...observed(9, 90), identifier: 'io.espalier.enrollment' };
+const enrollment: ObservedProfile = { ...observed(9, 90), identifier: `${RESERVED_IDENTIFIER_PREFIX}enrollment` };
 const rows = (...profiles: ObservedProfile[]): Observation => ({ state: 'rows', profiles: [enrollment, ...profiles] });
 
 const SEEN: Record<string, ObservedProfile[]> = {

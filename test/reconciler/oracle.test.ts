@@ -15,7 +15,7 @@ const profile = fc.record({
   name: fc.integer({ min: 0, max: 7 }),
   includeMode: fc.constantFrom<IncludeMode>('none', 'any', 'all'),
   include: ids,
-  exclude: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, ids),
+  exclude: fc.oneof({ weight: 3, arbitrary: fc.constant<number[]>([]) }, ids),
 });
 const fleet = fc.record({
   profiles: fc.uniqueArray(profile, { maxLength: 10, selector: (one) => `${one.team} ${one.name}` }),
