@@ -1,4 +1,4 @@
-// Compiles the rooms into dist/ and copies what the compiler does not know (SQL, the template dump).
+// Compiles the rooms into dist/, copies what the compiler does not know (SQL), and makes the template of a new data folder.
 // Skips the work when dist/ is newer than every source: `npm run demo` calls this on each start.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const skip = new Set(['node_modules', 'dist', 'test', 'docs', '.git', 'espalier-data', 'espalier-demo']);
 const compiled = /\.(ts|mjs)$/;
-const copied = /\.(sql|tar\.gz|html|css|svg)$/;
+const copied = /\.sql$/;
 
 /** @param {string} folder @returns {string[]} */
 function sources(folder) {
@@ -46,5 +46,9 @@ if (!fresh) {
     console.error('build: dist/cli/main.js is missing after the compile');
     process.exit(1);
   }
+  const template = spawnSync(process.execPath, [path.join(root, 'scripts', 'build-template.mjs')], {
+    stdio: 'inherit',
+  });
+  if (template.status !== 0) process.exit(template.status ?? 1);
   writeFileSync(stampFile, stamp);
 }
