@@ -1,14 +1,14 @@
 import type { Context, Finding, OsBlock, Rule, SchemaKey } from './types.ts';
 
 /** A Mac under MDM is supervised since macOS 11 however it enrolled, save for a user enrolment. */
-export function isSupervised(context: Context): boolean {
+function isSupervised(context: Context): boolean {
   if (context.supervised !== undefined) return context.supervised;
   if (context.enrollment === 'user') return false;
   if (context.enrollment === 'ade' || context.enrollment === 'shared-ipad') return true;
   return context.os === 'macOS' && compareVersions(context.version, '11.0') >= 0;
 }
 
-export function compareVersions(left: string, right: string): number {
+function compareVersions(left: string, right: string): number {
   const a = left.split('.').map(Number);
   const b = right.split('.').map(Number);
   for (let index = 0; index < Math.max(a.length, b.length); index += 1) {

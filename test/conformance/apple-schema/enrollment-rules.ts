@@ -1,6 +1,5 @@
 import { isDict } from '../../../plist/types.ts';
-import type { Payload } from './profile.ts';
-import type { Finding } from './types.ts';
+import type { Finding, Payload } from './types.ts';
 
 /** What Apple's data does not say of a profile that enrols (apple-protocol §§3.1-3.3: ENR-01, ENR-02, SCP-01). */
 

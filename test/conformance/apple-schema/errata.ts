@@ -13,7 +13,7 @@ const string = (key: string, presence: 'required' | 'optional' = 'optional'): Sc
   presence,
 });
 
-export const ERRATA: readonly Erratum[] = [
+const ERRATA: readonly Erratum[] = [
   {
     file: 'mdm/checkin/userauthenticate.yaml',
     why: 'the first of the two messages has no DigestResponse, and both have an answer (apple-protocol §1.9)',

@@ -2,14 +2,8 @@ import { isDict, type PlistDict } from '../../../plist/types.ts';
 import { blockFindings } from './applicability.ts';
 import { enrollmentProfileFindings } from './enrollment-rules.ts';
 import { schema } from './load.ts';
-import type { Context, Finding, SchemaItem, SchemaNode } from './types.ts';
+import type { Context, Finding, Payload, SchemaItem, SchemaNode } from './types.ts';
 import { walkKeys } from './walk.ts';
-
-export interface Payload {
-  readonly dict: PlistDict;
-  readonly path: string;
-  readonly type: string;
-}
 
 /** A whole configuration profile: its own keys, every payload by its type, and what holds between them (§3.1). */
 export function validateProfile(dict: PlistDict, context: Context): readonly Finding[] {

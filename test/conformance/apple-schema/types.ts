@@ -1,3 +1,5 @@
+import type { PlistDict } from '../../../plist/types.ts';
+
 /** Apple's device-management data as compact JSON: the shape of the files this folder's validator reads. */
 
 export type OsName = 'iOS' | 'macOS' | 'tvOS' | 'visionOS' | 'watchOS';
@@ -20,7 +22,7 @@ export interface OsBlock {
   readonly userenrollment?: { readonly mode?: string };
 }
 
-export type OsBlocks = Readonly<Partial<Record<OsName, OsBlock>>>;
+type OsBlocks = Readonly<Partial<Record<OsName, OsBlock>>>;
 
 export interface SchemaKey {
   readonly key: string;
@@ -39,7 +41,7 @@ export interface SchemaKey {
 }
 
 /** A layout that contains itself: go up `depth` levels. */
-export interface Recursion {
+interface Recursion {
   readonly recursive: true;
   readonly depth: number;
 }
@@ -112,4 +114,12 @@ export interface Finding {
   readonly message: string;
   /** An error is refused or misread by a device; a warning is ignored by it, or will be one day. */
   readonly severity: 'error' | 'warning';
+}
+
+/** One element of a profile's PayloadContent. */
+export interface Payload {
+  readonly dict: PlistDict;
+  readonly path: string;
+  /** PayloadType, or empty. */
+  readonly type: string;
 }
