@@ -1,0 +1,31 @@
+import path from 'node:path';
+import type { Command } from 'commander';
+
+export interface DemoOptions {
+  readonly data: string;
+  readonly macs: number;
+  readonly once: boolean;
+  readonly faults: boolean;
+  readonly seed: string;
+}
+
+export function addDemo(program: Command): void {
+  program
+    .command('demo')
+    .description('Run Espalier with simulated Macs, agents and a simulated push service. Nothing leaves this machine.')
+    .option('--data <folder>', 'where everything is kept; delete it to start anew', 'espalier-demo')
+    .option('--macs <count>', 'how many simulated Macs', '25')
+    .option('--once', 'stop when every Mac is in its expected end state; exit code 0 says that it is')
+    .option('--faults', '20 % NotNow, 5 % lost acknowledgements, 5 % duplicate reports')
+    .option('--seed <text>', 'of the faults', String(Date.now()))
+    .action(async (options: { data: string; macs: string; once?: boolean; faults?: boolean; seed: string }) => {
+      const { runDemo } = await import('./demo/run.ts');
+      process.exitCode = await runDemo({
+        data: path.resolve(options.data),
+        macs: Number(options.macs),
+        once: options.once === true,
+        faults: options.faults === true,
+        seed: options.seed,
+      });
+    });
+}
