@@ -32,7 +32,7 @@ interface ChannelColumns {
   readonly token_retired: boolean;
 }
 
-export async function readHost(executor: Executor, hostId: string): Promise<HostRead | undefined> {
+export async function readHost(executor: Executor, hostId: string, now: Date): Promise<HostRead | undefined> {
   const host = await sql<{ id: string; team_id: number }>`
     select id, team_id from host where id = ${UUID.test(hostId) ? hostId : null}::uuid
   `.execute(executor);
@@ -44,7 +44,7 @@ export async function readHost(executor: Executor, hostId: string): Promise<Host
       coalesce(s.token_retired_at >= e.token_updated_at, false) as token_retired
     from enrollment e
     left join enrollment_seen n on n.enrollment_id = e.id left join push_state s on s.enrollment_id = e.id
-    left join push_outbox o on o.enrollment_id = e.id left join push_certificate c on c.topic = e.topic
+    left join push_outbox o on o.enrollment_id = e.id left join push_certificate c on c.topic = e.topic and c.not_after > ${now}
     where e.host_id = ${found.id} and e.state = 'enrolled' order by e.channel, e.id
   `.execute(executor);
   const facts = new Map(

@@ -101,7 +101,7 @@ export function reconcileStore(db: Database): ReconcileStore {
     repairCopies: (tx, low, high) => repairCopies(executorOf(tx), low, high),
 
     findHost: (ref) => findHost(db.read, ref),
-    readHost: (hostId) => readHost(db.read, hostId),
+    readHost: (hostId, now) => readHost(db.read, hostId, now),
     scan: (after, limit) => scan(db.read, after, limit),
   };
 }

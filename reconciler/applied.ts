@@ -1,5 +1,6 @@
-import { type Catalogue, versionOf } from './catalogue.ts';
-import type { ReconRow } from './types.ts';
+import { type Catalogue, fingerprintOf, versionOf } from './catalogue.ts';
+import { equalFingerprints } from './fingerprint.ts';
+import type { Fingerprint, ReconRow } from './types.ts';
 
 /** What each slot is known to hold. */
 export function heldVersions(catalogue: Catalogue, applied: readonly number[]): Map<number, number> {
@@ -20,4 +21,10 @@ export function agentReports(row: ReconRow, now: Date, agentFreshMs: number): bo
   return (
     row.osqueryState === 'rows' && row.osqueryAt !== undefined && now.getTime() - row.osqueryAt.getTime() < agentFreshMs
   );
+}
+
+/** The sum over `applied` where the stored one is another: then the shortcut would lie. */
+export function truerFingerprint(catalogue: Catalogue, row: ReconRow): Fingerprint | undefined {
+  const sum = fingerprintOf(catalogue, row.applied);
+  return equalFingerprints(sum, row.fingerprint) ? undefined : sum;
 }

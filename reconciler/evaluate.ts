@@ -1,10 +1,10 @@
 import type { Ids } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Tx } from '../core/tx.ts';
+import { truerFingerprint } from './applied.ts';
 import type { Bodies } from './bodies.ts';
-import { type Catalogue, fingerprintOf } from './catalogue.ts';
+import type { Catalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
-import { equalFingerprints } from './fingerprint.ts';
 import { type HostPlan, isSettled, planHost } from './plan.ts';
 import {
   AUDIT,
@@ -116,7 +116,7 @@ async function decide(
   let fingerprint: Fingerprint | undefined;
   try {
     plan = planHost(catalogue, facts, now, deps.settings);
-    fingerprint = repairedFingerprint(catalogue, facts);
+    fingerprint = isSettled(catalogue, facts) ? undefined : truerFingerprint(catalogue, facts.row);
   } catch (problem) {
     return { write: undefined, more: false, problem };
   }
@@ -200,11 +200,4 @@ function countOps(facts: HostFacts, draft: Draft): number {
   for (const op of draft.upserts) slots.add(op.slotId);
   for (const slot of draft.drops) slots.delete(slot);
   return slots.size;
-}
-
-/** The stored sum is checked where the shortcut was no proof anyway. */
-function repairedFingerprint(catalogue: Catalogue, facts: HostFacts): Fingerprint | undefined {
-  if (isSettled(catalogue, facts)) return undefined;
-  const sum = fingerprintOf(catalogue, facts.row.applied);
-  return equalFingerprints(sum, facts.row.fingerprint) ? undefined : sum;
 }

@@ -148,7 +148,8 @@ function inFuture(at: Date, now: Date): string {
   return at.getTime() <= now.getTime() ? 'at the next tick' : `in ${inTime(at.getTime() - now.getTime())}`;
 }
 
-function reach({ push, seenAt }: PairFacts, now: Date): string {
+function reach({ push, seenAt, hold }: PairFacts, now: Date): string {
+  if (hold === 'no_push_certificate') return '; there is no valid push certificate to wake it with';
   if (push?.tokenRetired) return '; Apple says its push token is dead, so it cannot be woken';
   if (push?.lastPushAt !== undefined) {
     const answer =

@@ -153,7 +153,7 @@ export interface ReconcileStore {
   repairCopies(tx: Tx, low: EnrollmentRef, high: EnrollmentRef): Promise<readonly EnrollmentRef[]>;
 
   findHost(ref: string): Promise<string | undefined>;
-  readHost(hostId: string): Promise<HostRead | undefined>;
+  readHost(hostId: string, now: Date): Promise<HostRead | undefined>;
   /** Device and user channels after `after`, ascending, for the counters. */
   scan(after: EnrollmentRef, limit: number): Promise<readonly CountedHost[]>;
 }

@@ -82,10 +82,10 @@ export function createReads(deps: ReadDeps): ReconcilerReads {
   }
 
   async function hostProfiles(hostId: string): Promise<HostProfiles> {
-    const host = await store.readHost(hostId);
+    const now = clock.now();
+    const host = await store.readHost(hostId, now);
     if (host === undefined) throw new EspalierError('host_not_found', `There is no host ${hostId}.`);
     const catalogue = await deps.catalogue.at(await store.epoch());
-    const now = clock.now();
     return {
       hostId: host.hostId,
       enrolled: host.channels.length > 0,

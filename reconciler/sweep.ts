@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { UnitOfWork } from '../core/tx.ts';
+import { truerFingerprint } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
 import { isQuiet, planHost } from './plan.ts';
@@ -81,7 +82,9 @@ async function page(deps: SweepDeps, low: EnrollmentRef, high: EnrollmentRef): P
 /** What cannot be planned is queued too: the tick puts it aside, counted and logged, where it belongs. */
 function hasPlan(catalogue: Catalogue, facts: HostFacts, now: Date, settings: ReconcilerSettings): boolean {
   try {
-    return planHost(catalogue, facts, now, settings) !== undefined;
+    return (
+      planHost(catalogue, facts, now, settings) !== undefined || truerFingerprint(catalogue, facts.row) !== undefined
+    );
   } catch {
     return true;
   }

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Clock, Ids } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
@@ -67,13 +68,15 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const sweep = createSweep({ store, unitOfWork: deps.unitOfWork, catalogue, clock, settings });
 
   const timers = new Set<NodeJS.Timeout>();
+  // A wake comes from inside somebody's unit of work; what it starts is not part of that.
+  const outside = AsyncResource.bind((action: () => Promise<unknown>) => action());
   let waking = false;
   let started = false;
 
   function later(delayMs: number, action: () => Promise<unknown>): void {
     const timer = setTimeout(() => {
       timers.delete(timer);
-      action().catch((error: unknown) =>
+      outside(action).catch((error: unknown) =>
         log.error({ err: error }, 'the reconciler failed and tries again at its next turn'),
       );
     }, delayMs);

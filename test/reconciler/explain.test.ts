@@ -154,6 +154,10 @@ describe('one sentence', () => {
       'The command for version 10 waits for the device to poll; Apple says its push token is dead, so it cannot be woken.',
     ],
     [
+      { ...sent({}), command: command('u'), hold: 'no_push_certificate' },
+      'The command for version 10 waits for the device to poll; there is no valid push certificate to wake it with.',
+    ],
+    [
       { ...sent({}), command: command('u', { state: 'sent', deliveries: 1, sentAt: later(-10_000) }) },
       'The device fetched version 10 10 s ago and has not answered yet.',
     ],

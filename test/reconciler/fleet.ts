@@ -13,7 +13,7 @@ import type { CommandBody } from '../../reconciler/ports.ts';
 import type { ReconcilerSettings } from '../../reconciler/settings.ts';
 import { createReconciler, type Reconciler } from '../../reconciler/tick.ts';
 import type { IncludeMode } from '../../reconciler/types.ts';
-import { enrolledHost } from '../support/rows.ts';
+import { enrolledHost, TOPIC } from '../support/rows.ts';
 import { digest, witness } from './world.ts';
 
 /** A clock that tests move. */
@@ -154,6 +154,10 @@ export class Fleet {
 
   async mac(reconciler: Reconciler, options: { team?: number; os?: string } = {}): Promise<Mac> {
     const host = await enrolledHost(this.db);
+    await sql`
+      insert into push_certificate (topic, certificate, sealed_key, not_after, created_at)
+      values (${TOPIC}, 'c', 'k', '2100-01-01', now()) on conflict do nothing
+    `.execute(this.db.read);
     await sql`
       update host set team_id = ${options.team ?? 1}, os_version = ${options.os ?? '15.1'} where id = ${host.hostId}
     `.execute(this.db.read);
