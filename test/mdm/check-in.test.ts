@@ -2,8 +2,9 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Effect } from '../../core/effects.ts';
 import type { Database } from '../../db/database.ts';
+import { writePlistBytes } from '../../plist/write.ts';
 import { eachDatabase } from '../support/databases.ts';
-import { command, createWorld, dictOf, ecKey, leaf, TOPIC, type World } from './world.ts';
+import { COMMAND, command, createWorld, dictOf, ecKey, leaf, TOPIC, type World } from './world.ts';
 
 const kinds = (effects: readonly Effect[]): string[] => effects.map((effect) => effect.kind);
 
@@ -299,6 +300,51 @@ eachDatabase((_kind, open) => {
       const b = await enrolled();
       b.identity = await world.issue({ renews: (await view(a.udid)).ref });
       expect(await b.authenticate()).toMatchObject({ status: 403, code: 'mdm_identity_mismatch' });
+    });
+  });
+
+  describe('at the same moment', () => {
+    test('R22 a re-enrolment and commands being queued: none of the earlier life is left', async () => {
+      for (let round = 0; round < 12; round += 1) {
+        const old = await enrolled();
+        const again = await world.device({ udid: old.udid, serial: old.serial, intent: old.serial });
+        await Promise.allSettled([
+          world.enqueue.raw(command('SecurityInfo'), [old.udid]),
+          again.authenticate(),
+          world.enqueue.raw(command('SecurityInfo'), [old.udid]),
+        ]);
+        expect(await view(old.udid)).toMatchObject({ state: 'authenticated', generation: 2 });
+      }
+      const { rows } = await sql<{ n: number }>`
+        select count(*)::int as n from command c join enrollment e on e.id = c.enrollment_id
+        where e.state <> 'enrolled' or c.enrollment_generation <> e.generation`.execute(db.read);
+      expect(rows[0]?.n).toBe(0);
+    });
+
+    test('R2 one result at two replicas takes effect once', async () => {
+      for (let round = 0; round < 12; round += 1) {
+        const device = await enrolled();
+        const { commandUuid } = await world.enqueue.raw(command('ProfileList'), [device.udid]);
+        await device.idle();
+        world.effects.length = 0;
+        const other = createWorld(db, { authority: world.authority });
+        const body = writePlistBytes({
+          UDID: device.udid,
+          Status: 'Acknowledged',
+          CommandUUID: commandUuid,
+          ProfileList: [],
+        });
+        const request = {
+          method: 'PUT',
+          contentType: COMMAND,
+          mdmSignature: undefined,
+          peerCertificate: device.identity.der,
+          body,
+        };
+        const answers = await Promise.all([world.service.handle(request), other.service.handle(request)]);
+        expect(answers.map((answer) => answer.status)).toEqual([200, 200]);
+        expect([...world.effects, ...other.effects].map((effect) => effect.kind)).toEqual(['profiles_observed']);
+      }
     });
   });
 

@@ -23,6 +23,7 @@ import type { Effect } from '../../core/effects.ts';
 import { monotonicIds } from '../../core/ids.ts';
 import type { Log } from '../../core/log.ts';
 import { systemRandom } from '../../core/system.ts';
+import type { Tx } from '../../core/tx.ts';
 import { commandStore } from '../../db/command-store.ts';
 import type { Database } from '../../db/database.ts';
 import { mdmStore } from '../../db/mdm-store.ts';
@@ -136,7 +137,7 @@ export interface WorldOptions {
   readonly authority?: Authority;
   readonly acceptSha1?: boolean;
   readonly wrapCommands?: (commands: CommandStore) => CommandStore;
-  readonly applyEffects?: (effects: readonly Effect[]) => Promise<void>;
+  readonly applyEffects?: (tx: Tx, effects: readonly Effect[]) => Promise<void>;
 }
 
 export function createWorld(db: Database, options: WorldOptions = {}): World {
@@ -153,8 +154,8 @@ export function createWorld(db: Database, options: WorldOptions = {}): World {
   const commands = (options.wrapCommands ?? ((plain) => plain))(commandStore(db));
   const ids = monotonicIds(clock, systemRandom);
   const vault = createVault([{ version: 1, key: createSecretKey(randomBytes(32)) }], systemRandom);
-  const applyEffects = async (_tx: unknown, more: readonly Effect[]): Promise<void> => {
-    await options.applyEffects?.(more);
+  const applyEffects = async (tx: Tx, more: readonly Effect[]): Promise<void> => {
+    await options.applyEffects?.(tx, more);
     effects.push(...more);
   };
   const deps = { unitOfWork: db, store, commands, applyEffects, clock, ids };
