@@ -1,8 +1,9 @@
 /** PGlite in a data folder of its own. */
-import { constants, cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, constants, cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SessionSource } from './dialect.ts';
+import { startHousekeeping } from './housekeeping.ts';
 import { lockDataFolder } from './lock-file.ts';
 import { pgliteSessions } from './pglite-session.ts';
 import { startPglite } from './pglite-thread.ts';
@@ -20,6 +21,7 @@ async function makeDirectory(directory: string, template: string | undefined): P
   rmSync(aside, { recursive: true, force: true });
   if (template === undefined) await (await startPglite(aside)).close();
   else cpSync(template, aside, { recursive: true, mode: constants.COPYFILE_FICLONE });
+  chmodSync(aside, 0o700);
   renameSync(aside, directory);
 }
 
@@ -31,9 +33,11 @@ export async function openEmbedded(dataFolder: string, template = shippedTemplat
     const directory = path.join(dataFolder, 'postgres');
     if (!existsSync(directory)) await makeDirectory(directory, template);
     const sessions = pgliteSessions(await startPglite(directory));
+    const stop = startHousekeeping(sessions);
     return {
       acquire: () => sessions.acquire(),
       async close() {
+        stop();
         await sessions.close();
         unlock();
       },

@@ -8,6 +8,12 @@ import { PGlite } from '@electric-sql/pglite';
  * @typedef {{ id: number, bytes: Uint8Array } | { failed: string }} Response Id 0 says that the server is ready.
  */
 
+/**
+ * 16 MB of buffers instead of 128: 110 MB less memory, and the system's page cache stands behind them. A WAL that
+ * checkpoints (see housekeeping.ts) keep at 32 MB.
+ */
+const SETTINGS = ['shared_buffers=16MB', 'min_wal_size=32MB', 'max_wal_size=32MB'];
+
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
 const NOTHING = new Uint8Array(0);
 
@@ -24,7 +30,8 @@ function fail(error) {
 }
 
 try {
-  const database = await PGlite.create(/** @type {string} */ (workerData));
+  const startParams = [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])];
+  const database = await PGlite.create(/** @type {string} */ (workerData), { startParams });
   port.on('message', async (/** @type {Request} */ { id, bytes }) => {
     try {
       if (bytes !== undefined) {

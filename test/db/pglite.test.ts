@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Database, databaseOver, executorOf, openDatabase } from '../../db/database.ts';
+import { keepHouse } from '../../db/housekeeping.ts';
 import { migrate } from '../../db/migrate.ts';
 import { pgliteSessions } from '../../db/pglite-session.ts';
 import { startPglite } from '../../db/pglite-thread.ts';
@@ -123,6 +124,24 @@ test('a long statement leaves the event loop free', async () => {
   await sql`select sum(i) from generate_series(1, 3000000) i`.execute(db.read);
   clearInterval(timer);
   expect(turns).toBeGreaterThan(10);
+  await db.close();
+});
+
+test('dead rows and WAL do not grow for as long as the process lives', async () => {
+  const sessions = pgliteSessions(await startPglite(await freshDirectory()));
+  const db = databaseOver('pglite', sessions);
+  await sql`create table hot (n int primary key, filler text)`.execute(db.read);
+  await sql`create index on hot (filler)`.execute(db.read);
+  await sql`insert into hot select i, md5(i::text) from generate_series(1, 3000) i`.execute(db.read);
+  for (let round = 0; round < 4; round += 1) await sql`update hot set filler = md5(filler)`.execute(db.read);
+  // Statistics of a session are published at most once a second.
+  await sleep(1_100);
+  await sql`select 1`.execute(db.read);
+  const limits = { walBytes: 1_000_000, changedRows: 500 };
+  expect(await keepHouse(sessions, limits)).toEqual(['vacuum public.hot', 'checkpoint']);
+  await sleep(1_100);
+  await sql`select 1`.execute(db.read);
+  expect(await keepHouse(sessions, limits)).toEqual([]);
   await db.close();
 });
 
