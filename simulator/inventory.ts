@@ -1,0 +1,121 @@
+import { nameValue } from '../cms/names.ts';
+import { pemToDer } from '../cms/pem.ts';
+import { parseCertificate } from '../cms/x509.ts';
+import type { Channel } from '../core/enrollment.ts';
+import { Real, type Writable } from '../plist/types.ts';
+import type { Device } from './device.ts';
+import type { StoredProfile } from './state.ts';
+
+type Answer = Readonly<Record<string, Writable | undefined>>;
+
+/** A query the Mac cannot or may not answer is missing from the answer (apple-protocol 2.4). */
+export function deviceInformation(device: Device, channel: Channel, queries: readonly string[]): Answer {
+  const { identity } = device;
+  const known: Answer = {
+    UDID: identity.udid,
+    DeviceName: identity.deviceName,
+    SerialNumber: identity.serialNumber,
+    Model: identity.model,
+    ModelName: identity.modelName,
+    ProductName: identity.model,
+    OSVersion: identity.osVersion,
+    BuildVersion: identity.buildVersion,
+    HostName: identity.hostName,
+    LocalHostName: identity.hostName.replace(/\.local$/, ''),
+    IsAppleSilicon: true,
+    IsSupervised: true,
+    IsMultiUser: false,
+    AwaitingConfiguration: false,
+    DeviceCapacity: new Real(494.38),
+    AvailableDeviceCapacity: new Real(301.5),
+    BatteryLevel: new Real(-1),
+    HasBattery: false,
+    IsActivationLockSupported: true,
+    PINRequiredForEraseDevice: false,
+    PINRequiredForDeviceLock: false,
+    SupportsLOMDevice: false,
+    AutoSetupAdminAccounts: [],
+    ...(device.state.user === undefined ? {} : { ActiveManagedUsers: [device.state.user.account.userId] }),
+    ...(channel === 'user' ? { PushToken: Buffer.from(device.state.user?.token ?? '', 'hex') } : {}),
+  };
+  return Object.fromEntries(
+    queries.filter((query) => known[query] !== undefined).map((query) => [query, known[query]]),
+  );
+}
+
+/** The FileVault keys and most others belong to the device channel; the user's answer is nearly empty. */
+export function securityInfo(channel: Channel): Answer {
+  const managementStatus = {
+    EnrolledViaDEP: false,
+    UserApprovedEnrollment: true,
+    IsUserEnrollment: false,
+    IsActivationLockManageable: false,
+  };
+  if (channel === 'user') return { ManagementStatus: managementStatus };
+  return {
+    FDE_Enabled: false,
+    FDE_HasPersonalRecoveryKey: false,
+    FDE_HasInstitutionalRecoveryKey: false,
+    SystemIntegrityProtectionEnabled: true,
+    AuthenticatedRootVolumeEnabled: true,
+    RemoteDesktopEnabled: false,
+    IsRecoveryLockEnabled: false,
+    BootstrapTokenAllowedForAuthentication: 'allowed',
+    BootstrapTokenRequiredForSoftwareUpdate: true,
+    BootstrapTokenRequiredForKernelExtensionApproval: true,
+    FirewallSettings: { FirewallEnabled: true, BlockAllIncoming: false, StealthMode: false, Applications: [] },
+    SecureBoot: { SecureBootLevel: 'full', ExternalBootLevel: 'disallowed' },
+    ManagementStatus: managementStatus,
+  };
+}
+
+const APPLICATIONS = [
+  {
+    Identifier: 'com.apple.Safari',
+    Name: 'Safari',
+    Version: '20619.2.8.11.10',
+    ShortVersion: '18.1',
+    BundleSize: 12_900_000,
+  },
+  { Identifier: 'com.apple.Terminal', Name: 'Terminal', Version: '455', ShortVersion: '2.14', BundleSize: 9_800_000 },
+  // APP-01: on a Mac the same identifier can be installed twice, and a tool may have none.
+  { Identifier: 'org.example.editor', Name: 'Editor', Version: '7', ShortVersion: '1.2', BundleSize: 55_000_000 },
+  { Identifier: 'org.example.editor', Name: 'Editor', Version: '9', ShortVersion: '1.3', BundleSize: 56_000_000 },
+  { Name: 'helper-tool', Version: '1', ShortVersion: '1', BundleSize: 120_000 },
+] as const;
+
+export const installedApplications = (identifiers: readonly string[] | undefined): Writable =>
+  APPLICATIONS.filter(
+    (app) => identifiers === undefined || ('Identifier' in app && identifiers.includes(app.Identifier)),
+  ).map((app) => ({ ...app, Installing: false }));
+
+export function certificateList(device: Device): Writable {
+  const item = (pem: string, isIdentity: boolean): Answer => {
+    const certificate = parseCertificate(pemToDer(pem));
+    return { CommonName: nameValue(certificate.subject, 'CN') ?? '', IsIdentity: isIdentity, Data: certificate.der };
+  };
+  const enrolled = device.enrolled();
+  return [item(enrolled.certificate, true), ...enrolled.roots.map((pem) => item(pem, false))];
+}
+
+/** Identities, never contents; `IsManaged` is not a macOS key. */
+export const profileList = (profiles: readonly StoredProfile[]): Writable =>
+  profiles.map((profile) => ({
+    PayloadUUID: profile.uuid,
+    PayloadIdentifier: profile.identifier,
+    PayloadVersion: 1,
+    PayloadDisplayName: profile.displayName,
+    PayloadDescription: profile.description,
+    PayloadOrganization: profile.organization,
+    PayloadRemovalDisallowed: profile.removalDisallowed,
+    HasRemovalPasscode: false,
+    IsEncrypted: false,
+    SignerCertificates: profile.signedBy.map((der) => Buffer.from(der, 'base64')),
+    PayloadContent: profile.payloads.map((payload) => ({
+      PayloadType: payload.type,
+      PayloadVersion: 1,
+      PayloadIdentifier: payload.identifier,
+      PayloadUUID: payload.uuid,
+      PayloadDisplayName: payload.displayName,
+    })),
+  }));

@@ -1,0 +1,167 @@
+import type { Channel } from '../core/enrollment.ts';
+import { ChannelLoop } from './channel.ts';
+import { Device, type MacOptions } from './device.ts';
+import { enroll, enrollUser, unenroll } from './enroll.ts';
+import type { Violation } from './events.ts';
+import type { MacIdentity } from './identity.ts';
+import { readProfile } from './profile.ts';
+import { replaced, requireInstallable, toStored, without } from './profile-store.ts';
+import type { AnsweredCommand, Phase, StoredProfile } from './state.ts';
+
+/** What became of a push at the Mac, as APNs could tell. */
+export type PushOutcome = 'delivered' | 'wrong_magic' | 'unregistered';
+
+export type { MacOptions } from './device.ts';
+
+/**
+ * A Mac as its server sees it: docs/SPEC-mac.md says what it does and refuses. Opening a folder that was used before
+ * brings back the same Mac, with what it still owes.
+ */
+export class SimulatedMac {
+  readonly #device: Device;
+  readonly #loops: Readonly<Record<Channel, ChannelLoop>>;
+  #sleeping: Promise<void> | undefined;
+
+  constructor(options: MacOptions) {
+    this.#device = new Device(options);
+    this.#loops = { device: new ChannelLoop(this.#device, 'device'), user: new ChannelLoop(this.#device, 'user') };
+  }
+
+  get identity(): MacIdentity {
+    return this.#device.identity;
+  }
+
+  get phase(): Phase {
+    return this.#device.state.phase;
+  }
+
+  /** The push topic of the installed profile. */
+  get topic(): string | undefined {
+    return this.#device.state.enrolled?.mdm.topic;
+  }
+
+  /** PEM of the identity certificate in use. */
+  get certificate(): string | undefined {
+    return this.#device.state.enrolled?.certificate;
+  }
+
+  /** PEM roots of the installed enrolment profile: all this Mac trusts. */
+  get trustedRoots(): readonly string[] {
+    return this.#device.state.enrolled?.roots ?? [];
+  }
+
+  /** Deliver what is still owed, and keep the promise of a NotNow. Call once after construction. */
+  start(): void {
+    if (this.phase !== 'enrolled') return;
+    this.#loops.device.resume();
+    this.#loops.user.resume();
+  }
+
+  /** Fetch the profile behind the link and install it. Rejects with a MacRefusal or Unreachable. */
+  async enroll(url: string): Promise<void> {
+    await enroll(this.#device, url);
+    if (this.#device.options.user !== undefined) await enrollUser(this.#device, this.#device.options.user);
+  }
+
+  /** The person at the Mac removes the enrolment profile. */
+  async unenroll(): Promise<void> {
+    await unenroll(this.#device, 'removed by the user', { checkOut: true });
+  }
+
+  /** The token of a channel in lower-case hex, or undefined where there is no such channel. */
+  token(channel: Channel): string | undefined {
+    return this.phase === 'enrolled' ? this.#device.channel(channel)?.token : undefined;
+  }
+
+  /** What APNs brings: the token names the channel, the magic proves that the server may wake it (MAC-70). */
+  push(token: string, magic: string): PushOutcome {
+    const channel = (['device', 'user'] as const).find((name) => this.token(name) === token);
+    if (channel === undefined) return 'unregistered';
+    if (this.#device.channel(channel)?.pushMagic !== magic) {
+      this.#device.violation('MAC-70', 'a push carries another PushMagic than the channel has');
+      return 'wrong_magic';
+    }
+    this.#device.emit({ kind: 'pushed', channel });
+    if (this.#device.random.chance(this.#device.faults.asleep)) this.#fallAsleep();
+    this.#loops[channel].wake();
+    return 'delivered';
+  }
+
+  goOffline(): void {
+    this.#loops.device.setOffline(true);
+    this.#loops.user.setOffline(true);
+  }
+
+  goOnline(): void {
+    this.#loops.device.setOffline(false);
+    this.#loops.user.setOffline(false);
+  }
+
+  #fallAsleep(): void {
+    if (this.#sleeping !== undefined) return;
+    this.#device.emit({ kind: 'fault', fault: 'fell asleep' });
+    this.goOffline();
+    this.#sleeping = this.#device.sleep(this.#device.faults.asleepMs).then((awake) => {
+      this.#sleeping = undefined;
+      if (awake) this.goOnline();
+    });
+  }
+
+  /** The Mac's own profile store, by identifier: the truth to hold the server's answer against. */
+  profiles(channel: Channel): readonly StoredProfile[] {
+    const stored = this.#device.channel(channel)?.profiles ?? [];
+    return stored.toSorted((a, b) => (a.identifier < b.identifier ? -1 : 1));
+  }
+
+  /** Somebody with a root shell removes a profile; the server hears of it only by a report. False: was not there. */
+  removeByHand(identifier: string, channel: Channel = 'device'): boolean {
+    const store = this.#device.channel(channel);
+    if (store === undefined || !store.profiles.some((profile) => profile.identifier === identifier)) return false;
+    store.profiles = without(store.profiles, identifier);
+    this.#device.save();
+    this.#device.emit({ kind: 'removed', channel, identifier });
+    return true;
+  }
+
+  /** A person opens a .mobileconfig. Not managed: RemoveProfile must leave it (MAC-66). */
+  installByHand(bytes: Uint8Array, channel: Channel = 'device'): void {
+    const store = this.#device.channel(channel);
+    if (store === undefined) throw new Error(`there is no ${channel} channel`);
+    const profile = readProfile(bytes, this.#device.trustedRoots(), this.#device.now());
+    requireInstallable(profile, channel, { device: this.profiles('device'), user: this.profiles('user') });
+    store.profiles = replaced(store.profiles, toStored(profile, this.#device.now(), false));
+    this.#device.save();
+  }
+
+  /** Every command this Mac has answered, oldest first. */
+  answered(): readonly AnsweredCommand[] {
+    return [...this.#device.answered.values()];
+  }
+
+  get violations(): readonly Violation[] {
+    return this.#device.violations;
+  }
+
+  /** The agent's memory: osquery keeps its node key in its own database, and so does the Mac. */
+  get nodeKey(): string | undefined {
+    return this.#device.state.nodeKey;
+  }
+
+  set nodeKey(key: string | undefined) {
+    if (key === undefined) delete this.#device.state.nodeKey;
+    else this.#device.state.nodeKey = key;
+    this.#device.save();
+  }
+
+  /** Resolves when no exchange is going on; true when none will begin without a push. */
+  async quiet(): Promise<boolean> {
+    const [device, user] = await Promise.all([this.#loops.device.quiet(), this.#loops.user.quiet()]);
+    return device && user;
+  }
+
+  /** Switch off: connections close, nothing more is said. What is owed stays in the folder. */
+  async close(): Promise<void> {
+    this.#device.switchOff();
+    await this.quiet();
+  }
+}
