@@ -1,7 +1,7 @@
 /** Forward-only migrations; what was applied is recorded with its hash. */
 import { sql } from 'kysely';
 import { EspalierError } from '../core/errors.ts';
-import { type Database, executorOf } from './database.ts';
+import { type Database, type DatabaseOptions, executorOf, openDatabase } from './database.ts';
 import { knownMigrations, type Migration } from './schema.ts';
 
 interface Applied {
@@ -47,6 +47,24 @@ export function nextPending(applied: readonly Applied[], known: readonly Migrati
   return known.find((migration) => migration.number > last);
 }
 
+/** Opens a store whose tables are up to date: what a server does at start. Errors: those of both. */
+export async function openMigratedDatabase(options: DatabaseOptions): Promise<Database> {
+  if ('databaseUrl' in options) {
+    // On a connection of its own: a migration may take longer than any statement of a request.
+    const patient = await openDatabase({ databaseUrl: options.databaseUrl, poolSize: 1, statementTimeoutMs: 0 });
+    await migrate(patient).finally(() => patient.close());
+    return openDatabase(options);
+  }
+  const db = await openDatabase(options);
+  try {
+    await migrate(db);
+    return db;
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
 /**
  * Brings the tables up to date, each file in a transaction of its own; answers the names of what it applied.
  * Any number of processes may do it at once: the lock on the ledger lets one at a time see what is missing.
@@ -57,8 +75,7 @@ export async function migrate(db: Database, known: readonly Migration[] = knownM
   for (;;) {
     const done = await db.run(async (tx) => {
       const executor = executorOf(tx);
-      // A migration may take longer than a request ever may.
-      await sql`set local statement_timeout = 0; set local lock_timeout = 0`.execute(executor);
+      await sql`set local lock_timeout = 0`.execute(executor);
       await sql`lock table schema_migration in exclusive mode`.execute(executor);
       const applied = await sql<Applied>`select number, name, sha256 from schema_migration order by number`.execute(
         executor,

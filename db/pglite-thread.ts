@@ -24,7 +24,7 @@ function stopped(reason: string): EspalierError {
   });
 }
 
-/** Starts PGlite on `directory`; a missing one is made by initdb, which takes some seconds. */
+/** Starts PGlite on an existing data directory. Errors: store_unavailable. */
 export async function startPglite(directory: string): Promise<PgliteThread> {
   const worker = new Worker(new URL('./pglite-worker.mjs', import.meta.url), { workerData: directory });
   const waiting = new Map<number, Waiter>();

@@ -9,7 +9,7 @@ export interface PostgresOptions {
   readonly databaseUrl: string;
   /** Connections of this pool; default 10. Device and admin traffic each take a pool of their own. */
   readonly poolSize?: number;
-  /** Milliseconds a statement may run; default 10,000. */
+  /** Milliseconds a statement may run; default 10,000, 0 for no limit (migrations). */
   readonly statementTimeoutMs?: number;
   /** Milliseconds a statement may wait for a lock; default 5,000. */
   readonly lockTimeoutMs?: number;
@@ -129,7 +129,7 @@ export function postgresSessions(options: PostgresOptions): SessionSource {
     statement_timeout: statementTimeout,
     lock_timeout: options.lockTimeoutMs ?? 5_000,
     idle_in_transaction_session_timeout: 2 * statementTimeout,
-    query_timeout: statementTimeout + SILENCE_MS,
+    query_timeout: statementTimeout === 0 ? 0 : statementTimeout + SILENCE_MS,
     types: { getTypeParser: ((oid: number) => parserOf(oid)) as typeof pg.types.getTypeParser },
   });
   // An 'error' nobody listens to ends the process, on the pool and on a client that is checked out. Nothing is lost by

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { databaseOver } from './database.ts';
+import { initDirectory } from './embedded.ts';
 import { migrate } from './migrate.ts';
 import { pgliteSessions } from './pglite-session.ts';
 import { startPglite } from './pglite-thread.ts';
@@ -17,10 +18,12 @@ export async function ensureTemplate(folder: string): Promise<string> {
   mkdirSync(folder, { recursive: true });
   const scratch = mkdtempSync(path.join(folder, 'building-'));
   try {
-    const db = databaseOver('pglite', pgliteSessions(await startPglite(path.join(scratch, 'postgres'))));
+    const directory = path.join(scratch, 'postgres');
+    await initDirectory(directory);
+    const db = databaseOver('pglite', pgliteSessions(await startPglite(directory)));
     await migrate(db);
     await db.close();
-    renameSync(path.join(scratch, 'postgres'), target);
+    renameSync(directory, target);
   } catch (error) {
     if (!existsSync(target)) throw error;
   } finally {

@@ -1,9 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { lockDataFolder } from '../../db/lock-file.ts';
 
 let folder: string;
@@ -58,6 +67,16 @@ test.each([
 ])('held by one %s: refused', (_, holder) => {
   leave(holder);
   expect(() => lockDataFolder(folder)).toThrow(expect.objectContaining({ code: 'data_folder_in_use' }));
+});
+
+test('a holder touches its lock, so that another host sees it live', () => {
+  vi.useFakeTimers();
+  const unlock = lockDataFolder(folder);
+  utimesSync(file, ago(25_000), ago(25_000));
+  vi.advanceTimersByTime(5_000);
+  vi.useRealTimers();
+  expect(statSync(file).mtimeMs).toBeGreaterThan(Date.now() - 15_000);
+  unlock();
 });
 
 test('giving back never removes the lock of somebody else', () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../../db/database.ts';
-import { migrate } from '../../db/migrate.ts';
+import { migrate, openMigratedDatabase } from '../../db/migrate.ts';
 import { knownMigrations, type Migration, schemaHash } from '../../db/schema.ts';
 import { eachDatabase, hasPostgres, openPostgresUrl, type TestDatabaseUrl } from '../support/databases.ts';
 
@@ -63,6 +63,16 @@ eachDatabase((_kind, open) => {
     await migrate(db, [...known, made(last + 1, 'create table newer (a int)')]);
     await expect(migrate(db)).rejects.toMatchObject({ code: 'schema_newer' });
     await expect(migrate(db)).rejects.toThrow(`${last + 1}_test_${last + 1}`);
+  });
+});
+
+describe.skipIf(!hasPostgres)('openMigratedDatabase', () => {
+  test('leaves an empty PostgreSQL migrated', async () => {
+    const empty = await openPostgresUrl(false);
+    const db = await openMigratedDatabase({ databaseUrl: empty.url });
+    expect(await migrate(db)).toEqual([]);
+    await db.close();
+    await empty.drop();
   });
 });
 

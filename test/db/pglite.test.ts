@@ -10,7 +10,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Database, databaseOver, executorOf, openDatabase } from '../../db/database.ts';
 import { keepHouse } from '../../db/housekeeping.ts';
-import { migrate } from '../../db/migrate.ts';
+import { migrate, openMigratedDatabase } from '../../db/migrate.ts';
 import { pgliteSessions } from '../../db/pglite-session.ts';
 import { startPglite } from '../../db/pglite-thread.ts';
 import { pgliteTemplate } from '../support/pglite-pool.ts';
@@ -55,8 +55,16 @@ test('a start that was killed while it made the directory is made again', async 
 test('a folder that is no database is refused, and given back', async () => {
   mkdirSync(path.join(dataFolder, 'postgres'), { recursive: true });
   writeFileSync(path.join(dataFolder, 'postgres', 'PG_VERSION'), '9.6\n');
+  await expect(openDatabase({ dataFolder })).rejects.toThrow(/PostgreSQL 9\.6; this version embeds 18/);
+  writeFileSync(path.join(dataFolder, 'postgres', 'PG_VERSION'), '18\n');
   await expect(openDatabase({ dataFolder })).rejects.toMatchObject({ code: 'store_unavailable' });
   expect(existsSync(lock())).toBe(false);
+});
+
+test('without a template initdb makes the directory', async () => {
+  const db = await openMigratedDatabase({ dataFolder });
+  expect((await sql`select name from team`.execute(db.read)).rows).toEqual([{ name: 'Default' }]);
+  await db.close();
 });
 
 test('kill -9 while it writes: every acknowledged row is there after reopening', async () => {

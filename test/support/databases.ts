@@ -1,12 +1,11 @@
 /** The same tests on both engines, each `open()` a fresh migrated database. */
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, describe } from 'vitest';
 import { type Database, openDatabase } from '../../db/database.ts';
 import { migrate } from '../../db/migrate.ts';
 import { schemaHash } from '../../db/schema.ts';
-import { RUN_FOLDER } from './global-setup.ts';
+import { RUN_FOLDER, runName } from './global-setup.ts';
 import { endPglite, openPglite } from './pglite-pool.ts';
 import { postgresUrl } from './postgres-cluster.ts';
 
@@ -42,7 +41,7 @@ let template: Promise<string> | undefined;
 
 /** Built under a name of its own, then renamed: of several processes one wins and the others drop theirs. */
 async function buildPostgresTemplate(): Promise<string> {
-  const name = `espalier_template_${schemaHash().slice(0, 12)}_${path.basename(runFolder()).slice(-6).toLowerCase()}`;
+  const name = `espalier_template_${schemaHash().slice(0, 12)}_${runName(runFolder())}`;
   const building = `espalier_building_${suffix()}`;
   await asAdmin(`create database ${building}`);
   const db = await openDatabase({ databaseUrl: urlOf(building) });

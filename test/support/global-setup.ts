@@ -1,15 +1,37 @@
-/** Gives every test process one run folder, and takes away what they left in it. */
+/** Gives every test process one run folder, and takes away what they left in it and on the test server. */
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import pg from 'pg';
 import { removeCluster } from './postgres-cluster.ts';
 
 export const RUN_FOLDER = 'ESPALIER_TEST_RUN_FOLDER';
 
-export default function setup(): () => void {
+/** What names this run in the databases it makes. */
+export function runName(folder: string): string {
+  return path.basename(folder).replace(/\W/g, '').slice(-6).toLowerCase();
+}
+
+/** A server that was given outlives the run. */
+async function dropTemplates(folder: string): Promise<void> {
+  const connectionString = process.env['ESPALIER_TEST_DATABASE_URL'];
+  if (connectionString === undefined || connectionString === '') return;
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  const { rows } = await client.query<{ datname: string }>('select datname from pg_database where datname like $1', [
+    `espalier\\_template\\_%\\_${runName(folder)}`,
+  ]);
+  for (const { datname } of rows) await client.query(`drop database ${client.escapeIdentifier(datname)} with (force)`);
+  await client.end();
+}
+
+export default function setup(): () => Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'espalier-run-'));
   // The cluster's own user must be able to pass through.
   chmodSync(folder, 0o711);
   process.env[RUN_FOLDER] = folder;
-  return () => removeCluster(folder);
+  return async () => {
+    await dropTemplates(folder);
+    removeCluster(folder);
+  };
 }
