@@ -80,8 +80,6 @@ function renderProblem(deps: AnswerDeps): ErrorRequestHandler {
     const fields = { requestId, method: request.method, path: request.path, status: problem.status, err: error };
     if (isServerFault(problem)) deps.log.error(fields, 'request failed');
     else deps.log.info(fields, 'request refused');
-    // A body refused half-way is still arriving: the connection cannot be used again.
-    if (!request.readableEnded) response.setHeader('connection', 'close');
     send(response, problem);
   };
 }

@@ -45,6 +45,20 @@ export function send(response: ServerResponse, answer: Answer): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(answer.status, { 'content-length': body.length, ...answer.headers });
   response.end(body);
+  if (!response.req.complete) discardRest(response.req);
+}
+
+/** Milliseconds for the rest of a refused body to arrive. */
+const LINGER_MS = 10_000;
+
+/**
+ * Throws away what still arrives of a body that was refused half-way, so that the client reads the answer and not a
+ * reset (RFC 9112 §9.6), and ends the connection of one that never finishes (I5).
+ */
+function discardRest(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+  const settled = () => clearTimeout(timer);
+  request.once('end', settled).once('close', settled).resume();
 }
 
 export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {

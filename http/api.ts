@@ -19,9 +19,11 @@ export function api(limit: LimitName, run: (call: ApiCall) => Promise<Answer>): 
   return async (request, response) => {
     const body = LIMITS[limit].maxBytes === 0 ? NO_BODY : await readBody(request, LIMITS[limit]);
     const params = Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, String(value)]));
+    const query = queryOf(request);
+    for (const text of [...Object.values(params), ...query.keys(), ...query.values()]) refuseNul(text);
     const answer = await run({
       params,
-      query: queryOf(request),
+      query,
       contentType: request.headers['content-type'] ?? '',
       body,
     });
@@ -37,12 +39,21 @@ function queryOf(request: IncomingMessage): URLSearchParams {
   return new URLSearchParams(cut < 0 ? '' : url.slice(cut + 1));
 }
 
+/** No text column can hold it, so no name has it. Errors: request_malformed. */
+function refuseNul(text: string): void {
+  if (text.includes('\0')) throw new EspalierError('request_malformed', 'a NUL character is in the request');
+}
+
 /** The body as JSON of this shape. Errors: request_malformed, naming the field. */
 export function jsonBody<Shape extends z.ZodType>(call: ApiCall, shape: Shape): z.output<Shape> {
   let value: unknown;
   try {
-    value = JSON.parse(call.body.toString('utf8'));
+    value = JSON.parse(call.body.toString('utf8'), (_key, part: unknown) => {
+      if (typeof part === 'string') refuseNul(part);
+      return part;
+    });
   } catch (cause) {
+    if (cause instanceof EspalierError) throw cause;
     throw new EspalierError('request_malformed', `the body is not JSON: ${(cause as Error).message}`, { cause });
   }
   return checked(value, shape, 'the body');

@@ -1,4 +1,5 @@
 import { type ErrorCode, EspalierError } from '../core/errors.ts';
+import { type Finding, ProfileInvalidError } from '../profiles/types.ts';
 
 interface ProblemKind {
   readonly status: number;
@@ -90,6 +91,8 @@ export function problemOf(thrown: unknown, requestId: string): Problem {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
   // Seconds. A device or agent that gets 503 keeps its report and comes back.
   if (kind.status === 503) headers['retry-after'] = '15';
+  // RFC 9110 §11.6.1
+  if (kind.status === 401) headers['www-authenticate'] = 'Bearer';
   const body = {
     type: `urn:espalier:problem:${error.code}`,
     title: kind.title,
@@ -98,9 +101,14 @@ export function problemOf(thrown: unknown, requestId: string): Problem {
     detail: error.message,
     ...(error.fix === undefined ? {} : { fix: error.fix }),
     ...(error.place === undefined ? {} : { place: error.place }),
+    ...(error instanceof ProfileInvalidError ? { findings: error.findings.map(renderedFinding) } : {}),
     request_id: requestId,
   };
   return { status: kind.status, headers, body: Buffer.from(JSON.stringify(body)) };
+}
+
+export function renderedFinding({ code, severity, message, path }: Finding) {
+  return { code, severity, message, path };
 }
 
 /** Whether the fault is ours: logged with its stack, counted, never blamed on the caller. */

@@ -7,7 +7,8 @@ type Outcome = { readonly rows: readonly Row[] } | { readonly error: string } | 
 
 /** A Mac with thousands of profiles does not exist; a broken or hostile agent may claim one. */
 const MAX_PROFILES = 10_000;
-const MAX_TEXT = 1024;
+/** UTF-16 units; of three octets each they still fit an index entry, as serial numbers and hardware UUIDs must. */
+const MAX_TEXT = 512;
 
 /**
  * A distributed/write body as osquery sends it: rows or "" per query, statuses as numbers or strings, names we never
@@ -94,8 +95,8 @@ export function record(value: unknown): Row {
 /** A non-empty text of bounded length; osquery sends every value as text, some agents send numbers. NUL has no place in a PostgreSQL text. */
 export function text(value: unknown): string | undefined {
   const string = typeof value === 'number' ? String(value) : value;
-  if (typeof string !== 'string' || string === '') return undefined;
-  return string.replaceAll('\0', '').slice(0, MAX_TEXT).toWellFormed();
+  if (typeof string !== 'string') return undefined;
+  return string.replaceAll('\0', '').slice(0, MAX_TEXT).toWellFormed() || undefined;
 }
 
 /** Unix seconds or ISO 8601, both occur in `install_date`. */

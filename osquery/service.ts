@@ -87,11 +87,13 @@ export function createOsqueryService(deps: OsqueryDeps) {
     body: Readonly<Record<string, unknown>>,
   ): Promise<AgentAnswer> {
     const report = readReport(body);
-    const hasFacts = Object.keys(report.facts).length > 0;
+    // Which machine an agent speaks for was settled when it enrolled; no later report moves it (S16).
+    const { hardwareUuid, ...facts } = report.facts;
+    const hasFacts = hardwareUuid !== undefined || Object.keys(facts).length > 0;
     const { profiles } = report;
     if (profiles !== undefined || hasFacts) {
       await deps.unitOfWork.run(async (tx) => {
-        if (hasFacts) await deps.store.recordFacts(tx, hostId, report.facts, deps.clock.now());
+        if (hasFacts) await deps.store.recordFacts(tx, hostId, facts, deps.clock.now());
         if (profiles === undefined) return;
         const enrollment = await deps.store.deviceEnrollment(tx, hostId);
         if (enrollment === undefined) return;

@@ -9,6 +9,7 @@ import type { Mobileconfig, Payload, PayloadScope, Signature } from './types.ts'
 const SEQUENCE = 0x30;
 /** A 32 MiB profile in 1 KiB segments, as streaming signers write it, has this many nodes and some to spare. */
 const MAX_SIGNED_NODES = 100_000;
+const MAX_SHOWN_NAME = 255;
 
 /**
  * An upload as it came: XML or binary property list, plain or CMS-signed. Read leniently; `validate` judges.
@@ -25,7 +26,7 @@ export function parseMobileconfig(original: Buffer): Mobileconfig {
     root,
     identifier,
     uuid: textOf(root, 'PayloadUUID'),
-    displayName: textOf(root, 'PayloadDisplayName') || identifier,
+    displayName: shownName(textOf(root, 'PayloadDisplayName')) || identifier,
     scope: scopeOf(root),
     payloads: payloadsOf(root),
     signed,
@@ -86,6 +87,15 @@ function payloadsOf(root: PlistDict): readonly Payload[] {
 
 function scopeOf(root: PlistDict): PayloadScope {
   return root.get('PayloadScope') === 'User' ? 'User' : 'System';
+}
+
+/** One line for lists and tables; what is delivered keeps the name as it was written. */
+function shownName(name: string): string {
+  return name
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, MAX_SHOWN_NAME)
+    .toWellFormed();
 }
 
 function textOf(dict: PlistDict, key: string): string {

@@ -40,7 +40,7 @@ export interface Mobileconfig {
   readonly root: PlistDict;
   readonly identifier: string;
   readonly uuid: string;
-  /** PayloadDisplayName, else the identifier: it is optional to Apple and what people read. */
+  /** PayloadDisplayName on one line of bounded length, else the identifier: it is optional to Apple and what people read. */
   readonly displayName: string;
   readonly scope: PayloadScope;
   readonly payloads: readonly Payload[];
@@ -49,7 +49,6 @@ export interface Mobileconfig {
 
 export const FINDING_CODES = [
   // errors: the upload is refused
-  'too_large',
   'missing_key',
   'wrong_type',
   'not_a_configuration',
@@ -65,11 +64,9 @@ export const FINDING_CODES = [
   'encrypted_content',
   'empty_content',
   'variable_unsupported',
-  'signature_invalid',
   // warnings: it is taken, and the answer says so
   'binary_plist',
   'uuid_malformed',
-  'identifier_shared',
   'removes_itself',
   'not_for_mac',
   'witness_shared',
@@ -86,8 +83,6 @@ export interface Finding {
   readonly path: string;
   readonly payloadIndex?: number;
   readonly key?: string;
-  /** 1-based; given where the fault is a value that stands in an XML upload. */
-  readonly line?: number;
 }
 
 /** `profile_invalid`, carrying every finding and not just the first: people fix all of them in one go. */
@@ -99,10 +94,7 @@ export class ProfileInvalidError extends EspalierError {
     const first = errors[0];
     const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
     super('profile_invalid', `${first?.message ?? 'The profile is invalid'}${more}`, {
-      place: {
-        ...(first === undefined || first.path === '' ? {} : { path: first.path }),
-        ...(first?.line === undefined ? {} : { line: first.line }),
-      },
+      ...(first === undefined || first.path === '' ? {} : { place: { path: first.path } }),
     });
     this.name = 'ProfileInvalidError';
     this.findings = findings;

@@ -23,7 +23,9 @@ export function validate(profile: Mobileconfig): readonly Finding[] {
     ...betweenPayloads(profile.payloads),
     ...variables(profile.root, ''),
   ];
-  return findings.slice(0, MAX_FINDINGS);
+  // Errors first: no number of warnings may push one out.
+  const rank = (finding: Finding) => (finding.severity === 'error' ? 0 : 1);
+  return findings.sort((a, b) => rank(a) - rank(b)).slice(0, MAX_FINDINGS);
 }
 
 function topLevel({ root, identifier, uuid, format, payloads }: Mobileconfig): Finding[] {
@@ -37,14 +39,13 @@ function topLevel({ root, identifier, uuid, format, payloads }: Mobileconfig): F
     findings.push(
       error('not_a_configuration', 'PayloadType', `PayloadType must be Configuration, found ${shown(type)}`),
     );
-  if (identifier !== '' && !isIdentifier(identifier)) {
-    findings.push(
-      error(
-        'identifier_malformed',
-        'PayloadIdentifier',
-        `PayloadIdentifier has at most ${MAX_IDENTIFIER} characters, none of them space or control characters`,
-      ),
-    );
+  for (const [key, value] of [
+    ['PayloadIdentifier', identifier],
+    ['PayloadUUID', uuid],
+  ] as const) {
+    if (value === '' || isIdentifier(value)) continue;
+    const message = `${key} has at most ${MAX_IDENTIFIER} characters, none of them space or control characters`;
+    findings.push(error('identifier_malformed', key, message));
   }
   if (isReservedIdentifier(identifier)) {
     findings.push(
@@ -72,7 +73,8 @@ function topLevel({ root, identifier, uuid, format, payloads }: Mobileconfig): F
   }
   if (format === 'binary')
     findings.push(warning('binary_plist', '', 'the upload is a binary property list; it is delivered as XML'));
-  if (uuid !== '' && !UUID.test(uuid)) findings.push(warning('uuid_malformed', 'PayloadUUID', `${uuid} is not a UUID`));
+  if (uuid !== '' && !UUID.test(uuid))
+    findings.push(warning('uuid_malformed', 'PayloadUUID', `${shown(uuid)} is not a UUID`));
   if (root.has('RemovalDate') || root.has('DurationUntilRemoval')) {
     findings.push(
       warning('removes_itself', 'RemovalDate', 'the profile removes itself, and Espalier installs it again'),
@@ -113,7 +115,7 @@ function onePayload(payload: Payload, profile: Mobileconfig): Finding[] {
     findings.push(error(code, `${path}.PayloadIdentifier`, `${payload.identifier} belongs to Espalier's own profiles`));
   }
   if (payload.uuid !== '' && !UUID.test(payload.uuid)) {
-    findings.push(warning('uuid_malformed', `${path}.PayloadUUID`, `${payload.uuid} is not a UUID`));
+    findings.push(warning('uuid_malformed', `${path}.PayloadUUID`, `${shown(payload.uuid)} is not a UUID`));
   }
   return findings.map(at);
 }

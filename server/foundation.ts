@@ -24,7 +24,8 @@ export interface Foundation {
   readonly db: Database;
   readonly unitOfWork: CommitHooks;
   readonly keys: KeyRing;
-  readonly tls: TlsMaterial;
+  /** Replaced when the files change. */
+  tls: TlsMaterial;
   readonly adminTokenHash: Buffer;
 }
 

@@ -24,8 +24,9 @@ export function startJobs(jobs: readonly Job[], log: Log): Jobs {
     timers.set(
       job.name,
       setTimeout(() => {
-        const turn = job
-          .run()
+        // A job that throws at once is a failed job too, not the end of the process.
+        const turn = Promise.resolve()
+          .then(() => job.run())
           .catch((error: unknown) => log.error({ err: error, job: job.name }, 'job failed'))
           .finally(() => {
             running.delete(turn);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import { sql } from 'kysely';
 import { EspalierError } from '../core/errors.ts';
 import { enrolledServerUrl } from '../db/enrollment-facts.ts';
@@ -21,7 +22,7 @@ import { type Foundation, layFoundation } from './foundation.ts';
 import { startJobs } from './jobs.ts';
 import { createRooms, type Rooms } from './rooms.ts';
 import type { Settings } from './settings.ts';
-import { watchTls } from './tls.ts';
+import { type TlsMaterial, watchTls } from './tls.ts';
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
@@ -69,13 +70,17 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     );
     await listen(devices, settings.LISTEN);
     undo.push(() => close(devices));
-    if (settings.TLS_CERT !== undefined && settings.TLS_KEY !== undefined) {
-      const files = { cert: settings.TLS_CERT, key: settings.TLS_KEY };
-      undo.push(watchTls(devices, files, settings.PUBLIC_URL, foundation.clock, log));
-    }
 
     const { server: admin, url: adminUrl } = await listenAdmin(foundation, metrics, rooms);
     undo.push(() => close(admin));
+    if (settings.TLS_CERT !== undefined && settings.TLS_KEY !== undefined) {
+      const files = { cert: settings.TLS_CERT, key: settings.TLS_KEY };
+      const use = (material: TlsMaterial) => {
+        foundation.tls = material;
+        for (const server of [devices, admin]) if (server instanceof TlsServer) server.setSecureContext(material);
+      };
+      undo.push(watchTls(files, settings.PUBLIC_URL, foundation.clock, log, use));
+    }
 
     rooms.reconciler.start();
     rooms.pusher.wake();

@@ -1,8 +1,8 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
-import type { Server } from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { nameValue } from '../cms/names.ts';
 import { derToPem, readPem } from '../cms/pem.ts';
-import { parseCertificate } from '../cms/x509.ts';
+import { type Certificate, parseCertificate } from '../cms/x509.ts';
 import type { Clock } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
@@ -26,8 +26,10 @@ export function readTls(certFile: string, keyFile: string, publicUrl: string, cl
 }
 
 export function checkTls(material: TlsMaterial, publicUrl: string, clock: Clock, origin: string): void {
-  const chain = readPem(material.cert).map(({ der }) => parseCertificate(der));
-  const faults = leafFaults(chain, new URL(publicUrl).hostname.replace(/^\[|\]$/g, ''), clock.now());
+  const chain = readChain(material.cert, origin);
+  const hostName = new URL(publicUrl).hostname.replace(/^\[|\]$/g, '');
+  const faults: string[] = [...leafFaults(chain, hostName, clock.now())];
+  if (!isPair(material)) faults.push('tls_key_mismatch');
   if (faults.length > 0) {
     throw new EspalierError(
       'settings_invalid',
@@ -39,24 +41,50 @@ export function checkTls(material: TlsMaterial, publicUrl: string, clock: Clock,
   }
 }
 
-/** Reloads the files when they change; a certificate that a Mac would refuse leaves the old one in place. */
+function readChain(pem: string, origin: string): readonly Certificate[] {
+  try {
+    return readPem(pem).map(({ der }) => parseCertificate(der));
+  } catch (cause) {
+    throw new EspalierError('settings_invalid', `${origin} holds no certificate: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+/** Whether TLS can be spoken with it: the key is readable and is the leaf's. */
+function isPair(material: TlsMaterial): boolean {
+  try {
+    createSecureContext(material);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Reloads the files when one of them changes; a certificate that a Mac would refuse leaves the old one in place. Both
+ * are watched: a renewal writes one after the other, and only the later write finds a pair that fits.
+ */
 export function watchTls(
-  server: Server,
   files: { cert: string; key: string },
   publicUrl: string,
   clock: Clock,
   log: Log,
+  use: (material: TlsMaterial) => void,
 ): () => void {
   const reload = () => {
     try {
-      server.setSecureContext(readTls(files.cert, files.key, publicUrl, clock));
+      use(readTls(files.cert, files.key, publicUrl, clock));
       log.info({ cert: files.cert }, 'TLS certificate reloaded');
     } catch (error) {
       log.error({ err: error, cert: files.cert }, 'the new TLS certificate is not used; the old one stays');
     }
   };
-  watchFile(files.cert, { interval: WATCH_MS }, reload);
-  return () => unwatchFile(files.cert, reload);
+  const watched = [files.cert, files.key];
+  for (const file of watched) watchFile(file, { interval: WATCH_MS }, reload);
+  return () => {
+    for (const file of watched) unwatchFile(file, reload);
+  };
 }
 
 function readText(variable: string, file: string): string {

@@ -2,11 +2,12 @@ import { Router } from 'express';
 import { z } from 'zod';
 import type { Teams } from '../../hosts/teams.ts';
 import type { Profiles } from '../../profiles/profiles.ts';
-import type { Finding, Profile, ProfileVersion } from '../../profiles/types.ts';
+import type { Profile, ProfileVersion } from '../../profiles/types.ts';
 import type { ProfileCounts } from '../../reconciler/count.ts';
 import type { Counters } from '../../reconciler/reads.ts';
 import { json } from '../answer.ts';
 import { api, idOf, queryOfShape } from '../api.ts';
+import { renderedFinding } from '../problems.ts';
 
 const Upload = z.strictObject({
   team: z.string().default('Default'),
@@ -137,8 +138,4 @@ function renderedVersion(version: ProfileVersion) {
 
 function renderedCounts(counts: ProfileCounts | undefined) {
   return { in_scope: counts?.inScope ?? 0, counts: counts?.states ?? {} };
-}
-
-function renderedFinding({ code, severity, message, path, line }: Finding) {
-  return { code, severity, message, path, ...(line === undefined ? {} : { line }) };
 }
