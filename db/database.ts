@@ -10,7 +10,7 @@ import { atBoundary, retryAfter } from './failures.ts';
 import { type PostgresOptions, postgresSessions } from './postgres-session.ts';
 
 /** Queries are written as SQL, so Kysely is told no tables. */
-export type Schema = Record<string, never>;
+type Schema = Record<string, never>;
 export type Executor = Kysely<Schema>;
 
 export interface Database extends UnitOfWork {
@@ -25,7 +25,7 @@ export interface Database extends UnitOfWork {
   close(): Promise<void>;
 }
 
-export interface EmbeddedOptions {
+interface EmbeddedOptions {
   /** PGlite lives in `<dataFolder>/postgres`. One process may have it open. */
   readonly dataFolder: string;
   /** A data directory to start from where the folder is new; default: the one the build made, else initdb. */

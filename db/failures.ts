@@ -2,7 +2,7 @@
 import { EspalierError, hasCode } from '../core/errors.ts';
 
 /** SQLSTATE of a database error, or node's error code. */
-export function codeOf(error: unknown): string | undefined {
+function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === 'string' ? code : undefined;
 }

@@ -33,7 +33,7 @@ async function createLedger(db: Database): Promise<void> {
 }
 
 /** The first migration that is not applied yet. Errors: schema_newer where the database knows another history. */
-export function nextPending(applied: readonly Applied[], known: readonly Migration[]): Migration | undefined {
+function nextPending(applied: readonly Applied[], known: readonly Migration[]): Migration | undefined {
   for (const done of applied) {
     const same = known.find((migration) => migration.number === done.number);
     if (same?.sha256 !== done.sha256) {

@@ -24,7 +24,7 @@ export interface Reply {
 }
 
 /** An ErrorResponse, with the field names the `pg` package uses, so that stores test one shape: `code` is the SQLSTATE. */
-export class DatabaseError extends Error {
+class DatabaseError extends Error {
   readonly code: string;
   readonly severity: string | undefined;
   readonly detail: string | undefined;

@@ -4,7 +4,7 @@ import { lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Random } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
 
-export const KEK_BYTES = 32;
+const KEK_BYTES = 32;
 export const KEK_ID_BYTES = 8;
 
 export interface Kek {

@@ -5,15 +5,9 @@ import { afterAll, describe } from 'vitest';
 import { type Database, openDatabase } from '../../db/database.ts';
 import { migrate } from '../../db/migrate.ts';
 import { schemaHash } from '../../db/schema.ts';
-import { RUN_FOLDER, runName } from './global-setup.ts';
+import { runFolder, runName } from './global-setup.ts';
 import { endPglite, openPglite } from './pglite-pool.ts';
 import { postgresUrl } from './postgres-cluster.ts';
-
-function runFolder(): string {
-  const folder = process.env[RUN_FOLDER];
-  if (folder === undefined) throw new Error('vitest.config.ts does not name test/support/global-setup.ts');
-  return folder;
-}
 
 const server = await postgresUrl(runFolder());
 if (server === undefined) {

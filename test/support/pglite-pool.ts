@@ -3,7 +3,6 @@
  * thread whose database was closed serves the next one, unless a test changed its tables.
  */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
@@ -12,6 +11,7 @@ import type { SessionSource } from '../../db/dialect.ts';
 import { pgliteSessions } from '../../db/pglite-session.ts';
 import { type PgliteThread, startPglite } from '../../db/pglite-thread.ts';
 import { ensureTemplate } from '../../db/template.ts';
+import { runFolder } from './global-setup.ts';
 
 /** Outlives the run: it is made once per schema and clone. */
 export function pgliteTemplate(): Promise<string> {
@@ -91,7 +91,7 @@ async function putBack(on: Executor, { shape, tables, sequences }: Baseline): Pr
 }
 
 async function startMember(): Promise<Member> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'espalier-pglite-'));
+  const folder = mkdtempSync(path.join(runFolder(), 'pglite-'));
   cpSync(await pgliteTemplate(), folder, { recursive: true });
   const thread = await startPglite(folder);
   const sessions = pgliteSessions(thread);
