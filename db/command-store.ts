@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { ErrorChainItem } from '../core/effects.ts';
 import type { EnrollmentRef } from '../core/enrollment.ts';
-import type { CommandStore, LateResult, PollRow } from '../mdm/ports.ts';
+import type { CommandStore, LateResult, PollRow, ReportedCommand } from '../mdm/ports.ts';
 import type { CommandDetail, CommandOrigin, CommandState, CommandView, LiveCommand, NewCommand } from '../mdm/types.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
 import { pollStatement } from './poll-statement.ts';
@@ -26,10 +26,7 @@ export function commandStore(db: Database): CommandStore {
     isRowFault,
 
     poll: (rows, now) => pollStatement(db.read, rows, now),
-    async pollOne(tx, row, now) {
-      const [answer] = await pollStatement(executorOf(tx), [row], now);
-      return answer ?? { kind: 'not_live' };
-    },
+    pollIn: (tx, rows, now) => pollStatement(executorOf(tx), rows, now),
 
     async bodies(ids) {
       const { rows } = await sql<{ id: number; bytes: Buffer }>`
@@ -38,26 +35,9 @@ export function commandStore(db: Database): CommandStore {
       return new Map(rows.map((row) => [row.id, row.bytes]));
     },
 
-    reported: (tx, row) => reported(executorOf(tx), row),
+    reported: (tx, rows) => reported(executorOf(tx), rows),
     recordLate: (tx, late, now) => recordLate(executorOf(tx), late, now),
     enqueue: (tx, commands, now) => enqueue(executorOf(tx), commands, now),
-
-    async cancel(tx, enrollment, commandUuids, now) {
-      const { rows } = await sql<{ command_uuid: string }>`
-        with gone as (
-          delete from command
-          where enrollment_id = ${enrollment} and command_uuid = any(${sql.val([...commandUuids])}::text[])
-          returning *
-        )
-        insert into command_history (
-          enrollment_id, command_uuid, request_type, origin, outcome, enrollment_generation, slot_id, op_generation,
-          body_id, deliveries, not_now_count, queued_at, sent_at, finished_at)
-        select enrollment_id, command_uuid, request_type, origin, 'cancelled', enrollment_generation, slot_id,
-          op_generation, body_id, deliveries, not_now_count, queued_at, sent_at, ${now}
-        from gone returning command_uuid
-      `.execute(executorOf(tx));
-      return rows.map((row) => row.command_uuid);
-    },
 
     list: (enrollments, limit) => list(db.read, enrollments, limit),
     get: (enrollment, commandUuid) => get(db.read, enrollment, commandUuid),
@@ -89,23 +69,32 @@ function liveCommandOf(row: LiveRow): LiveCommand {
 
 async function reported(
   executor: Executor,
-  row: PollRow,
-): Promise<{ enrollment: EnrollmentRef; command: LiveCommand } | undefined> {
-  const { rows } = await sql<LiveRow & { enrollment_id: number }>`
-    with who as materialized (
+  rows: readonly PollRow[],
+): Promise<readonly (ReportedCommand | undefined)[]> {
+  const found = await sql<LiveRow & { place: number; enrollment_id: number }>`
+    with r as (
+      select * from unnest(
+        ${sql.val(rows.map((row) => row.enrollmentId))}::text[], ${sql.val(rows.map((row) => row.certificateSha256))}::bytea[],
+        ${sql.val(rows.map((row) => row.commandUuid ?? null))}::text[]
+      ) with ordinality as r (enrollment_id, sha256, command_uuid, place)
+    ), who as materialized (
       -- Enrolment before command, as a re-enrolment takes them, so that the two wait instead of blocking each other.
-      select e.id from enrollment e join enrollment d on d.id = coalesce(e.device_id, e.id)
-      where e.enrollment_id = ${row.enrollmentId} and e.state = 'enrolled' and d.state = 'enrolled'
-        and d.certificate_sha256 = ${row.certificateSha256}
-        and not exists (select from certificate k where k.sha256 = ${row.certificateSha256} and k.revoked_at is not null)
-      for share of e, d
+      select r.place, r.command_uuid, e.id from r
+      join enrollment e on e.enrollment_id = r.enrollment_id and e.state = 'enrolled'
+      join enrollment d on d.id = coalesce(e.device_id, e.id) and d.state = 'enrolled' and d.certificate_sha256 = r.sha256
+      where (select k.revoked_at from certificate k where k.sha256 = r.sha256) is null
+      order by d.id, e.id for share of e, d
     )
-    select c.enrollment_id, c.command_uuid, c.seq, c.request_type, c.state, c.deferred, c.enrollment_generation,
-      c.slot_id, c.op_generation, c.deliveries, c.not_now_count
-    from command c join who on who.id = c.enrollment_id where c.command_uuid = ${row.commandUuid ?? null}
-    for update of c
+    select who.place, c.enrollment_id, c.command_uuid, c.seq, c.request_type, c.state, c.deferred,
+      c.enrollment_generation, c.slot_id, c.op_generation, c.deliveries, c.not_now_count
+    from who join command c on c.enrollment_id = who.id and c.command_uuid = who.command_uuid
+    order by c.enrollment_id for update of c
   `.execute(executor);
-  return rows[0] && { enrollment: rows[0].enrollment_id, command: liveCommandOf(rows[0]) };
+  const byPlace = new Map(found.rows.map((row) => [row.place, row]));
+  return rows.map((_, index) => {
+    const row = byPlace.get(index + 1);
+    return row && { enrollment: row.enrollment_id, command: liveCommandOf(row) };
+  });
 }
 
 async function recordLate(executor: Executor, late: LateResult, now: Date): Promise<void> {

@@ -55,9 +55,15 @@ export function refusal(code: ErrorCode): DeviceResponse {
   return { status, headers, body: NO_BODY, code };
 }
 
-/** Anything thrown while a request was dealt with. What carries an SQLSTATE or a socket's error code is the database's. */
+/** Anything thrown while a request was dealt with. */
 export function refusalOf(thrown: unknown): DeviceResponse {
   if (thrown instanceof EspalierError) return refusal(thrown.code);
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-  return refusal(typeof code === 'string' ? 'store_unavailable' : 'internal_error');
+  return refusal(isDatabaseFault(thrown) ? 'store_unavailable' : 'internal_error');
+}
+
+/** What carries an SQLSTATE or a socket's error code came from the database. */
+export function isDatabaseFault(thrown: unknown): boolean {
+  return (
+    !(thrown instanceof EspalierError) && thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string'
+  );
 }

@@ -58,7 +58,7 @@ function notNow(command: LiveCommand): LiveCommand {
   return { ...command, state: 'not_now', deferred: true, notNowCount: command.notNowCount + 1 };
 }
 
-export function isWeighty(command: Pick<LiveCommand, 'op' | 'requestType'>): boolean {
+function isWeighty(command: Pick<LiveCommand, 'op' | 'requestType'>): boolean {
   return command.op !== undefined || WEIGHTY.has(command.requestType);
 }
 

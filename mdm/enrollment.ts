@@ -8,7 +8,7 @@ export type Standing =
   | { readonly kind: 'quarantined' }
   | Refusal;
 
-export interface Refusal {
+interface Refusal {
   readonly kind: 'refuse';
   readonly code: ErrorCode;
   readonly detail: string;

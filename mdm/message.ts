@@ -176,7 +176,7 @@ function outcomeOf(status: string): CommandOutcome {
 const MAX_CHAIN = 16;
 
 /** As much of the chain as can be read: it is shown, never decided on (apple-protocol §2.1). */
-export function errorChainOf(value: PlistValue | undefined): readonly ErrorChainItem[] {
+function errorChainOf(value: PlistValue | undefined): readonly ErrorChainItem[] {
   if (!Array.isArray(value)) return [];
   return value
     .filter((item) => isDict(item))

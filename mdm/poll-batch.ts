@@ -1,47 +1,54 @@
 import { EspalierError } from '../core/errors.ts';
-import type { PollAnswer, PollRow } from './ports.ts';
 
-/** Polls in one statement. Beyond this the statement's own time outgrows what the batch saves. */
-const MAX_BATCH = 64;
 /** Milliseconds a poll waits for company while other statements are on their way. */
 const MAX_WAIT_MS = 5;
 /** Polls that may wait; the next ones are told to come back (503). */
 const MAX_WAITING = 10_000;
 
-export interface PollBatcher {
-  submit(row: PollRow): Promise<PollAnswer>;
+/** What a batch asks of its items: one channel's polls must not overtake each other. */
+interface Item {
+  readonly enrollmentId: string;
+}
+
+export interface PollBatcher<Row extends Item, Answer> {
+  submit(row: Row): Promise<Answer>;
   /** How many statements carried how many polls: index = size. */
   readonly sizes: readonly number[];
 }
 
-export interface PollBatchDeps {
-  poll(rows: readonly PollRow[]): Promise<readonly PollAnswer[]>;
-  /** Was it a row that the database refused, and not the database that failed? */
+export interface PollBatchDeps<Row extends Item, Answer> {
+  /** All of them in one committed step; answers in the order of the rows. */
+  poll(rows: readonly Row[]): Promise<readonly Answer[]>;
+  /** Was it one row that failed, and not the database as a whole? */
   isRowFault(error: unknown): boolean;
-  readonly statementsAtOnce: number;
+  /** Polls in one step; beyond it the step's own time outgrows what the batch saves. */
+  readonly maxBatch: number;
+  /** Steps under way at once. */
+  readonly atOnce: number;
 }
 
-interface Waiting {
-  readonly row: PollRow;
-  resolve(answer: PollAnswer): void;
+interface Waiting<Row, Answer> {
+  readonly row: Row;
+  resolve(answer: Answer): void;
   reject(error: unknown): void;
 }
 
 /**
- * Group commit for polls: alone, a poll goes out at the end of the event-loop turn; under load a statement's time
- * collects the next batch. One enrolment is never in two statements at once, so its polls keep their order.
+ * Group commit for polls: alone, a poll goes out at the end of the event-loop turn; under load the time of one step
+ * collects the next batch. One enrolment is never in two steps at once, so its polls keep their order.
  */
-export function createPollBatch({ poll, isRowFault, statementsAtOnce }: PollBatchDeps): PollBatcher {
-  let waiting: Waiting[] = [];
+export function createPollBatch<Row extends Item, Answer>(deps: PollBatchDeps<Row, Answer>): PollBatcher<Row, Answer> {
+  const { poll, isRowFault, maxBatch, atOnce } = deps;
+  let waiting: Waiting<Row, Answer>[] = [];
   const busy = new Set<string>();
   let inFlight = 0;
   let scheduled = false;
   let timed = false;
-  const sizes: number[] = new Array<number>(MAX_BATCH + 1).fill(0);
+  const sizes: number[] = new Array<number>(maxBatch + 1).fill(0);
 
   function schedule(): void {
-    if (waiting.length === 0 || inFlight >= statementsAtOnce) return;
-    if (inFlight === 0 || waiting.length >= MAX_BATCH) {
+    if (waiting.length === 0 || inFlight >= atOnce) return;
+    if (inFlight === 0 || waiting.length >= maxBatch) {
       if (scheduled) return;
       scheduled = true;
       setImmediate(() => {
@@ -58,11 +65,11 @@ export function createPollBatch({ poll, isRowFault, statementsAtOnce }: PollBatc
   }
 
   function flush(): void {
-    if (inFlight >= statementsAtOnce) return;
-    const batch: Waiting[] = [];
-    const rest: Waiting[] = [];
+    if (inFlight >= atOnce) return;
+    const batch: Waiting<Row, Answer>[] = [];
+    const rest: Waiting<Row, Answer>[] = [];
     for (const item of waiting) {
-      if (batch.length === MAX_BATCH || busy.has(item.row.enrollmentId)) {
+      if (batch.length === maxBatch || busy.has(item.row.enrollmentId)) {
         rest.push(item);
       } else {
         busy.add(item.row.enrollmentId);
@@ -81,7 +88,7 @@ export function createPollBatch({ poll, isRowFault, statementsAtOnce }: PollBatc
     schedule();
   }
 
-  async function carryOut(batch: readonly Waiting[]): Promise<void> {
+  async function carryOut(batch: readonly Waiting<Row, Answer>[]): Promise<void> {
     try {
       const answers = await poll(batch.map(({ row }) => row));
       batch.forEach((item, index) => {
@@ -97,7 +104,7 @@ export function createPollBatch({ poll, isRowFault, statementsAtOnce }: PollBatc
   }
 
   /** One poll the database refuses must not take the others with it (R19). */
-  async function oneByOne(batch: readonly Waiting[]): Promise<void> {
+  async function oneByOne(batch: readonly Waiting<Row, Answer>[]): Promise<void> {
     for (const item of batch) {
       try {
         const [answer] = await poll([item.row]);
@@ -108,7 +115,7 @@ export function createPollBatch({ poll, isRowFault, statementsAtOnce }: PollBatc
     }
   }
 
-  function settle(item: Waiting, answer: PollAnswer | undefined): void {
+  function settle(item: Waiting<Row, Answer>, answer: Answer | undefined): void {
     if (answer === undefined) item.reject(new EspalierError('internal_error', 'the poll statement left a row out'));
     else item.resolve(answer);
   }

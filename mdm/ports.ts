@@ -5,7 +5,6 @@ import type {
   Binding,
   Claimant,
   CommandDetail,
-  CommandOrigin,
   CommandView,
   DeviceFacts,
   EnrollmentView,
@@ -41,6 +40,11 @@ export type PollAnswer =
   /** The certificate is not the current one of a live enrolment of this id; nothing was done. */
   | { readonly kind: 'not_live' };
 
+export interface ReportedCommand {
+  readonly enrollment: EnrollmentRef;
+  readonly command: LiveCommand;
+}
+
 /** A result for a command that is not in the queue of this channel. */
 export interface LateResult {
   readonly enrollment: EnrollmentRef;
@@ -53,21 +57,21 @@ export interface LateResult {
 }
 
 export interface CommandStore {
-  /** Poll statements worth having on their way at once: an embedded database has one session. */
+  /** Statements worth having on their way at once: an embedded database has one session. */
   readonly statementsAtOnce: number;
   /** Did the database refuse a row, and not fail as a whole? */
   isRowFault(error: unknown): boolean;
   /** One committed statement for all rows; no enrolment twice among them. Answers in the order of the rows. */
   poll(rows: readonly PollRow[], now: Date): Promise<readonly PollAnswer[]>;
-  pollOne(tx: Tx, row: PollRow, now: Date): Promise<PollAnswer>;
+  pollIn(tx: Tx, rows: readonly PollRow[], now: Date): Promise<readonly PollAnswer[]>;
   /** The Command dictionaries as XML fragments; immutable, so a caller may keep them. */
   bodies(ids: readonly number[]): Promise<ReadonlyMap<number, Buffer>>;
 
   /**
-   * The live command a live enrolment's current certificate reports on, locked together with the enrolment's state;
-   * undefined leaves open which of these it was not.
+   * For each row the live command that a live enrolment's current certificate reports on, locked together with the
+   * enrolment's state; undefined leaves open which of these it was not.
    */
-  reported(tx: Tx, row: PollRow): Promise<{ enrollment: EnrollmentRef; command: LiveCommand } | undefined>;
+  reported(tx: Tx, rows: readonly PollRow[]): Promise<readonly (ReportedCommand | undefined)[]>;
   /** A result for no live command: counted on the finished one, else kept as an orphan (CMD-03). */
   recordLate(tx: Tx, late: LateResult, now: Date): Promise<void>;
 
@@ -75,8 +79,6 @@ export interface CommandStore {
    * Answers the enrolments that took theirs: those that are enrolled and never had a command of this UUID (CMD-09).
    */
   enqueue(tx: Tx, commands: readonly NewCommand[], now: Date): Promise<ReadonlySet<EnrollmentRef>>;
-  /** Live → history as cancelled. A result that still comes is late. Answers the UUIDs that were live. */
-  cancel(tx: Tx, enrollment: EnrollmentRef, commandUuids: readonly string[], now: Date): Promise<readonly string[]>;
 
   /** Live ones first, newest first within each. */
   list(enrollments: readonly EnrollmentRef[], limit: number): Promise<readonly CommandView[]>;
@@ -95,7 +97,7 @@ export interface NewEnrollment {
   readonly newHostId: string;
 }
 
-export interface PushTriple {
+interface PushTriple {
   readonly token: Buffer;
   readonly pushMagic: string;
   readonly awaitingConfiguration: boolean | undefined;
@@ -163,5 +165,3 @@ export interface CommandTarget {
   /** PayloadIdentifier of its enrolment profile, which only lifecycle removes. */
   readonly enrollmentProfile: string | undefined;
 }
-
-export type { CommandOrigin };

@@ -1,32 +1,28 @@
 import type { Clock } from '../core/clock.ts';
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import { EspalierError } from '../core/errors.ts';
-import type { Log } from '../core/log.ts';
-import type { Tx, UnitOfWork } from '../core/tx.ts';
+import type { Tx } from '../core/tx.ts';
 import { RESULT_LIMITS } from '../plist/read.ts';
 import { commandAnswer, EMPTY } from './answer.ts';
 import type { BodyCache } from './body-cache.ts';
-import { consequencesOf, PUSH_FOR_DEFERRED } from './command.ts';
 import { decide } from './enrollment.ts';
 import { handOut } from './hand-out.ts';
 import type { DeviceIdentity } from './identity.ts';
 import type { PollBatcher } from './poll-batch.ts';
-import type { ApplyEffects, CommandStore, MdmStore, PollAnswer, PollRow } from './ports.ts';
+import type { PollAnswer, PollRow } from './ports.ts';
+import { type Polled, type Readable, type SettleDeps, settle, takeTurns } from './settle.ts';
 import { runAgain } from './try-again.ts';
 import type { Claimant, DeviceResponse, Known, ReadReport } from './types.ts';
 
-export interface ReportDeps {
-  readonly unitOfWork: UnitOfWork;
-  readonly store: MdmStore;
-  readonly commands: CommandStore;
-  readonly batch: PollBatcher;
+export interface ReportDeps extends SettleDeps {
+  /** One statement for many turns of queues. */
+  readonly turns: PollBatcher<PollRow, PollAnswer>;
+  /** One transaction for some results from which more follows. */
+  readonly settling: PollBatcher<Polled, PollAnswer>;
   readonly bodies: BodyCache;
-  readonly applyEffects: ApplyEffects;
   readonly clock: Clock;
-  readonly log: Log;
 }
 
-type Readable = Extract<ReadReport, { kind: 'readable' }>;
 type Unreadable = Extract<ReadReport, { kind: 'unreadable' }>;
 
 /** Bytes. Larger results go alone, so that one Mac's application list does not hold up sixty polls. */
@@ -48,9 +44,11 @@ export function createReport(
 
 async function poll(deps: ReportDeps, identity: DeviceIdentity, read: Readable, body: Buffer): Promise<PollAnswer> {
   const row = pollRow(identity, read, body);
-  if (body.length > MAX_BATCHED_RESULT) return byItself(deps, identity, read, row);
-  const answer = await deps.batch.submit(row);
-  return answer.kind === 'weighty' || answer.kind === 'not_live' ? byItself(deps, identity, read, row) : answer;
+  const item = { enrollmentId: row.enrollmentId, read, row };
+  if (body.length > MAX_BATCHED_RESULT) return byItself(deps, identity, item);
+  let answer = await deps.turns.submit(row);
+  if (answer.kind === 'weighty') answer = await deps.settling.submit(item);
+  return answer.kind === 'not_live' ? byItself(deps, identity, item) : answer;
 }
 
 function pollRow({ sha256 }: DeviceIdentity, { who, report }: Readable, body: Buffer): PollRow {
@@ -69,42 +67,25 @@ function pollRow({ sha256 }: DeviceIdentity, { who, report }: Readable, body: Bu
   };
 }
 
-/** Read, decide, write: results from which more follows, and whoever the batch did not know as live. */
-function byItself(deps: ReportDeps, identity: DeviceIdentity, read: Readable, row: PollRow): Promise<PollAnswer> {
+/** Whoever was not known as live: late results, renewed certificates, channels that have ended, strangers. */
+function byItself(deps: ReportDeps, identity: DeviceIdentity, item: Polled): Promise<PollAnswer> {
   const now = deps.clock.now();
   return runAgain(deps.unitOfWork, deps.commands.isRowFault, async (tx) => {
-    if (!(await settle(deps, tx, read, row))) {
-      const admitted = await admit(deps, tx, identity, read.who, now);
+    const [live] = await settle(deps, tx, [item]);
+    if (!live) {
+      const admitted = await admit(deps, tx, identity, item.read.who, now);
       if (admitted === undefined) return NOTHING;
       // A renewed certificate is the current one only from here on; what still is not in the queue is late.
-      const settled = admitted.serve && (await settle(deps, tx, read, row));
-      if (!settled) await keepLate(deps, tx, admitted.ref, row, now);
+      const [found] = admitted.serve ? await settle(deps, tx, [item]) : [];
+      if (!found) await keepLate(deps, tx, admitted.ref, item.row, now);
       if (!admitted.serve) return NOTHING;
     }
-    const answer = await deps.commands.pollOne(tx, { ...row, settled: true }, now);
-    if (answer.kind === 'nothing' && answer.leftBehind !== undefined) {
-      await deps.applyEffects(tx, [{ kind: 'push', enrollment: answer.leftBehind, reason: PUSH_FOR_DEFERRED }]);
-    }
-    return answer;
+    const [answer] = await takeTurns(deps, tx, [item], now);
+    return answer ?? NOTHING;
   });
 }
 
 const NOTHING: PollAnswer = { kind: 'nothing', leftBehind: undefined };
-
-/** Carry out what follows from the result of a live command; the poll that comes next takes it out of the queue. */
-async function settle(deps: ReportDeps, tx: Tx, { who, report, dict }: Readable, row: PollRow): Promise<boolean> {
-  if (report.kind !== 'finished') return false;
-  const found = await deps.commands.reported(tx, row);
-  if (found === undefined) return false;
-  if (report.outcome === 'Unknown' || report.outcome === 'CommandFormatError') {
-    // A mistake of ours, or a word of Apple's that is new: somebody should look (§2.1, CMD-07).
-    deps.log.warn({ enrollment: who.enrollmentId, command: report.commandUuid, status: report.status }, 'odd result');
-  }
-  const { effects, configured } = consequencesOf(found.enrollment, found.command, report, dict);
-  if (configured) await deps.store.setAwaitingConfiguration(tx, found.enrollment, false);
-  if (effects.length > 0) await deps.applyEffects(tx, effects);
-  return true;
-}
 
 interface Admitted {
   readonly ref: EnrollmentRef;

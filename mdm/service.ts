@@ -1,13 +1,19 @@
 import { EspalierError } from '../core/errors.ts';
-import { refusalOf } from './answer.ts';
+import { isDatabaseFault, refusalOf } from './answer.ts';
 import { createBodyCache } from './body-cache.ts';
 import { type CheckInDeps, createCheckIn } from './check-in.ts';
 import { createIdentityVerifier, type IdentityDeps } from './identity.ts';
 import { kindOfBody, kindOfMediaType, readCheckin, readReport } from './message.ts';
 import { createPollBatch } from './poll-batch.ts';
-import type { CommandStore } from './ports.ts';
+import type { CommandStore, PollAnswer, PollRow } from './ports.ts';
 import { createReport } from './report.ts';
+import { type Polled, settleTogether } from './settle.ts';
 import type { DeviceRequest, DeviceResponse } from './types.ts';
+
+/** Polls in one statement. */
+const MAX_TURNS = 64;
+/** Results in one transaction: their effects run one after the other, and all wait for the last. */
+const MAX_SETTLED = 16;
 
 export interface MdmServiceDeps extends Omit<CheckInDeps, 'isRowFault'>, IdentityDeps {
   readonly commands: CommandStore;
@@ -24,12 +30,21 @@ export interface MdmService {
 export function createMdmService(deps: MdmServiceDeps): MdmService {
   const identify = createIdentityVerifier(deps);
   const checkIn = createCheckIn({ ...deps, isRowFault: deps.commands.isRowFault });
-  const batch = createPollBatch({
-    poll: (rows) => deps.commands.poll(rows, deps.clock.now()),
-    isRowFault: deps.commands.isRowFault,
-    statementsAtOnce: deps.commands.statementsAtOnce,
+  const { commands } = deps;
+  const turns = createPollBatch<PollRow, PollAnswer>({
+    poll: (rows) => commands.poll(rows, deps.clock.now()),
+    isRowFault: commands.isRowFault,
+    maxBatch: MAX_TURNS,
+    atOnce: commands.statementsAtOnce,
   });
-  const report = createReport({ ...deps, batch, bodies: createBodyCache(deps.commands.bodies) });
+  const settling = createPollBatch<Polled, PollAnswer>({
+    poll: (items) => settleTogether(deps, items, deps.clock.now()),
+    // What an effect stumbles over is one Mac's; what has another SQLSTATE or a socket's code is the database's (R19).
+    isRowFault: (error) => commands.isRowFault(error) || !isDatabaseFault(error),
+    maxBatch: MAX_SETTLED,
+    atOnce: commands.statementsAtOnce,
+  });
+  const report = createReport({ ...deps, turns, settling, bodies: createBodyCache(commands.bodies) });
 
   async function dispatch(request: DeviceRequest): Promise<DeviceResponse> {
     if (request.method !== 'PUT') throw new EspalierError('method_not_allowed', 'MDM URLs take PUT only');
@@ -40,7 +55,7 @@ export function createMdmService(deps: MdmServiceDeps): MdmService {
   }
 
   return {
-    batchSizes: batch.sizes,
+    batchSizes: turns.sizes,
     async handle(request) {
       try {
         return await dispatch(request);

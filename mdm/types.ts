@@ -75,8 +75,6 @@ export type CheckinMessage =
   | { readonly type: 'GetToken'; readonly who: Claimant; readonly serviceType: string }
   | { readonly type: 'unknown'; readonly messageType: string };
 
-export type CheckinType = CheckinMessage['type'];
-
 /** A device's word about a command, or about none (Idle). */
 export type Report =
   | { readonly kind: 'idle' }
@@ -145,7 +143,7 @@ export type EnrollmentState = 'authenticated' | 'enrolled' | 'waiting_for_device
 export type Binding = 'attested' | 'apple_signed' | 'intent' | 'link_only';
 
 /** What the `certificate` table and its challenge say of a verified identity. */
-export interface CertificateRecord {
+interface CertificateRecord {
   readonly standing: 'unbound' | 'current' | 'superseded' | 'quarantined';
   readonly revoked: boolean;
   /** Set by Authenticate. With `unbound`: a renewal whose first request has not come yet (ENR-06). */

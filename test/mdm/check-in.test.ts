@@ -245,7 +245,9 @@ eachDatabase((_kind, open) => {
       // A result of the earlier life changes nothing.
       const late = await again.report({ Status: 'Acknowledged', CommandUUID: commandUuid });
       expect([late.status, late.command]).toEqual([200, undefined]);
-      expect(await world.commands.get(ref, commandUuid)).toMatchObject({ state: 'cancelled', duplicateReports: 1 });
+      const cancelled = await world.commands.get(ref, commandUuid);
+      expect(cancelled).toMatchObject({ state: 'cancelled', duplicateReports: 1 });
+      expect(dictOf(cancelled?.result ?? Buffer.alloc(0)).get('Status')).toBe('Acknowledged');
     });
 
     test('AUT-05 intent with a new UDID takes over the host and ends the old enrolment', async () => {

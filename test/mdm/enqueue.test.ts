@@ -119,19 +119,6 @@ eachDatabase((_kind, open) => {
     expect([...taken]).toEqual([refs[0]]);
   });
 
-  test('a command taken back is history, not handed out, and its late result changes nothing', async () => {
-    const ref = (await world.store.enrollment(device.udid))?.ref ?? -1;
-    const { commandUuid } = await world.enqueue.raw(command('SecurityInfo'), [device.udid]);
-    await device.idle();
-    const cancelled = await db.run((tx) => world.commands.cancel(tx, ref, [commandUuid, 'x'], world.clock.now()));
-    expect(cancelled).toEqual([commandUuid]);
-    const answer = await device.report({ Status: 'Acknowledged', CommandUUID: commandUuid, Late: true });
-    expect([answer.status, answer.command]).toEqual([200, undefined]);
-    const found = await world.commands.get(ref, commandUuid);
-    expect(found).toMatchObject({ state: 'cancelled', duplicateReports: 1 });
-    expect(dictOf(found?.result ?? Buffer.alloc(0)).get('Late')).toBe(true);
-  });
-
   test('the list shows live and finished commands, live ones first', async () => {
     const ref = (await world.store.enrollment(device.udid))?.ref ?? -1;
     const first = (await world.enqueue.raw(command('SecurityInfo'), [device.udid])).commandUuid;

@@ -23,8 +23,9 @@ function harness(statementsAtOnce = 4) {
   const batches: string[][] = [];
   const release: (() => void)[] = [];
   let fault: ((rows: readonly PollRow[]) => Error | undefined) | undefined;
-  const batch = createPollBatch({
-    statementsAtOnce,
+  const batch = createPollBatch<PollRow, PollAnswer>({
+    maxBatch: 64,
+    atOnce: statementsAtOnce,
     isRowFault: (error) => (error as { code?: string }).code === '23000',
     async poll(rows) {
       batches.push(rows.map((one) => one.enrollmentId));

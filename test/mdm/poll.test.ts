@@ -256,6 +256,39 @@ eachDatabase((_kind, open) => {
       expect(faulty.effects).toHaveLength(1);
     });
 
+    test('R19 one Mac whose effect fails does not hold up the others of its batch', async () => {
+      const devices = await Promise.all(Array.from({ length: 6 }, () => world.device()));
+      for (const one of devices) await one.enrol();
+      const ids = devices.map((one) => one.udid);
+      const { commandUuid } = await world.enqueue.raw(command('ProfileList'), ids);
+      for (const one of devices) await one.idle();
+      const poisoned = (await world.store.enrollment(ids[2] ?? ''))?.ref;
+      const faulty = createWorld(db, {
+        authority: world.authority,
+        applyEffects: async (_tx, effects) => {
+          if (effects.some((effect) => effect.enrollment === poisoned)) throw new TypeError('a bug in a handler');
+        },
+      });
+      const answers = await Promise.all(
+        devices.map((one) =>
+          faulty.service.handle({
+            method: 'PUT',
+            contentType: COMMAND,
+            mdmSignature: undefined,
+            peerCertificate: one.identity.der,
+            body: writePlistBytes({
+              UDID: one.udid,
+              Status: 'Acknowledged',
+              CommandUUID: commandUuid,
+              ProfileList: [],
+            }),
+          }),
+        ),
+      );
+      expect(answers.map((answer) => answer.status)).toEqual([200, 200, 500, 200, 200, 200]);
+      expect(faulty.effects).toHaveLength(5);
+    });
+
     test('a ProfileList answer is an observation of its channel', async () => {
       const uuid = await enqueue('ProfileList');
       await device.idle();

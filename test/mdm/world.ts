@@ -108,7 +108,7 @@ export function signature(body: Buffer, signer: Leaf): string {
   }).toString('base64');
 }
 
-export interface ChallengeOptions extends LeafOptions {
+interface ChallengeOptions extends LeafOptions {
   /** The serial number the enrolment link names. */
   readonly intent?: string;
   /** The enrolment a renewal is for. */
@@ -131,7 +131,7 @@ export interface World {
   count(table: 'command' | 'command_history' | 'enrollment' | 'host'): Promise<number>;
 }
 
-export const silentLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const silentLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 export interface WorldOptions {
   readonly authority?: Authority;
@@ -209,7 +209,7 @@ async function recordCertificate(db: Database, issued: Leaf, options: ChallengeO
   `.execute(db.read);
 }
 
-export interface Answer extends DeviceResponse {
+interface Answer extends DeviceResponse {
   /** The command in the body. */
   readonly command: string | undefined;
 }
