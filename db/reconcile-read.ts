@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
 import type { CountedHost, HostRead } from '../reconciler/ports.ts';
-import type { PushSummary, ReconRow } from '../reconciler/types.ts';
+import type { PushSummary } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
-import { type LiteRow, RECON_FROM, RECON_FULL, readFacts, readRowsWithOps, reconRowOf } from './reconcile-rows.ts';
+import { type LiteRow, RECON_FROM, RECON_LITE, readFacts, reconRowOf } from './reconcile-rows.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -88,15 +88,10 @@ function pushOf(row: ChannelColumns): PushSummary | undefined {
 }
 
 export async function scan(executor: Executor, after: EnrollmentRef, limit: number): Promise<readonly CountedHost[]> {
-  const { rows } = await sql<LiteRow & { applied: number[]; user_channel: boolean }>`
-    select ${RECON_FULL}, e.channel = 'user' or exists (
+  const { rows } = await sql<LiteRow & { op_count: number; user_channel: boolean }>`
+    select ${RECON_LITE}, e.channel = 'user' or exists (
         select from enrollment u where u.host_id = e.host_id and u.channel = 'user' and u.state = 'enrolled') as user_channel
     from ${RECON_FROM} where r.enrollment_id > ${after} order by r.enrollment_id limit ${limit}
   `.execute(executor);
-  const channels = new Map(rows.map((row) => [row.enrollment_id, row.user_channel]));
-  const facts = await readRowsWithOps(
-    executor,
-    rows.map((row): ReconRow => reconRowOf(row)),
-  );
-  return facts.map(({ row, ops }) => ({ row, ops, userChannel: channels.get(row.enrollment) ?? false }));
+  return rows.map((row) => ({ row: reconRowOf(row), opCount: row.op_count, userChannel: row.user_channel }));
 }

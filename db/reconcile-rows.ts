@@ -250,15 +250,3 @@ function assemble(
   }
   return [...hosts.values()];
 }
-
-/** Ops of a page of enrolments, for readers without commands. */
-export async function readRowsWithOps(executor: Executor, rows: readonly ReconRow[]): Promise<HostFacts[]> {
-  return assemble(
-    rows,
-    await readOps(
-      executor,
-      rows.map((row) => row.enrollment),
-    ),
-    [],
-  );
-}

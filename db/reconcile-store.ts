@@ -9,12 +9,12 @@ import { idList, lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
 
 /** PGlite has one session: a device waits as long as a transaction takes (design §5). */
-const PGLITE_BATCH = 100;
-const POSTGRES_BATCH = 2000;
+const PGLITE = { batchLimit: 100, batchTargetMs: 40 };
+const POSTGRES = { batchLimit: 2000, batchTargetMs: 1000 };
 
 export function reconcileStore(db: Database): ReconcileStore {
   return {
-    batchLimit: db.kind === 'pglite' ? PGLITE_BATCH : POSTGRES_BATCH,
+    ...(db.kind === 'pglite' ? PGLITE : POSTGRES),
 
     async epoch() {
       const { rows } = await sql<{ epoch: number }>`select epoch from catalogue`.execute(db.read);

@@ -2,8 +2,9 @@ import { heldVersions } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
 import { judge } from './gate.ts';
 import { matcherOf, NO, UNKNOWN } from './match.ts';
+import { isSettled } from './plan.ts';
 import { type DerivedState, stateOf } from './state.ts';
-import type { CatalogueProfile, HostFacts, PairState } from './types.ts';
+import type { CatalogueProfile, HostFacts, PairState, ReconRow } from './types.ts';
 
 /** Hosts of one profile by state. `inScope` is the sum of the states. */
 export interface ProfileCounts {
@@ -35,10 +36,9 @@ export function* profileStates(
   const bySlot = new Map(ops.map((op) => [op.slotId, op]));
   for (const [index, profile] of profiles.entries()) {
     const answer = answers[index] as number;
-    const ranged = profile.minOs !== undefined || profile.maxOs !== undefined;
     // The reason matters only where a hold can make it another state.
     const verdict =
-      answer === UNKNOWN || (answer === NO && ranged)
+      answer === UNKNOWN || (answer === NO && isRanged(profile))
         ? judge(profile, row, catalogue.labels)
         : { value: answer === NO ? ('no' as const) : ('yes' as const), hold: undefined };
     const pair = {
@@ -52,11 +52,28 @@ export function* profileStates(
   }
 }
 
+/**
+ * Counts an enrolment whose fingerprint says that it holds exactly what it should: no need to read what it holds.
+ * False = not settled, nothing was counted.
+ */
+export function tallySettled(catalogue: Catalogue, row: ReconRow, opCount: number, tally: Tally): boolean {
+  if (opCount > 0 || !isSettled(catalogue, { row, ops: [] })) return false;
+  const { profiles, match } = matcherOf(catalogue, row);
+  const answers = match(row);
+  for (const [index, profile] of profiles.entries()) {
+    if (answers[index] !== NO) tally.add(profile.id, 'verified');
+    else if (isRanged(profile) && judge(profile, row, catalogue.labels).hold !== undefined)
+      tally.add(profile.id, 'waiting');
+  }
+  return true;
+}
+
+function isRanged(profile: CatalogueProfile): boolean {
+  return profile.minOs !== undefined || profile.maxOs !== undefined;
+}
+
 /** Profiles for users that a host without a user channel waits for. */
-export function* waitingForUserChannel(
-  catalogue: Catalogue,
-  { row }: Pick<HostFacts, 'row'>,
-): Generator<CatalogueProfile> {
+export function* waitingForUserChannel(catalogue: Catalogue, row: ReconRow): Generator<CatalogueProfile> {
   const subject = { ...row, channel: 'user' as const };
   const { profiles, match } = matcherOf(catalogue, subject);
   const answers = match(subject);

@@ -11,15 +11,19 @@ export interface Drain {
 
 /** Works the queue off in bounded transactions, one after the other. */
 export function createDrain(deps: EvaluateDeps, unitOfWork: UnitOfWork, clock: Clock): Drain {
-  const limit = Math.min(deps.settings.batchSize, deps.store.batchLimit);
+  const most = Math.min(deps.settings.batchSize, deps.store.batchLimit);
+  // Starts small: how long a host takes depends on how much is new for it, and others wait for an embedded database.
+  let limit = Math.ceil(most / 5);
   let running: Promise<Evaluated> | undefined;
   let stopped = false;
 
   async function untilEmpty(): Promise<Evaluated> {
     let total = NOTHING_EVALUATED;
     while (!stopped) {
+      const began = performance.now();
       const done = await batch(clock.now());
       if (done === undefined) break;
+      limit = nextLimit(limit, most, (performance.now() - began) / deps.store.batchTargetMs);
       total = add(total, done);
       await yieldToOthers();
     }
@@ -73,4 +77,9 @@ export function createDrain(deps: EvaluateDeps, unitOfWork: UnitOfWork, clock: C
       await running?.catch(() => undefined);
     },
   };
+}
+
+/** Towards the batch that takes as long as it should; at most doubled, for one quick batch proves little. */
+function nextLimit(limit: number, most: number, timesTooLong: number): number {
+  return Math.max(1, Math.min(most, Math.round(limit * Math.min(2, 1 / Math.max(timesTooLong, 0.01)))));
 }

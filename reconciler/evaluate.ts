@@ -5,7 +5,7 @@ import { truerFingerprint } from './applied.ts';
 import type { Bodies } from './bodies.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
-import { type HostPlan, isSettled, planHost } from './plan.ts';
+import { type HostPlan, planHost } from './plan.ts';
 import {
   AUDIT,
   type Body,
@@ -116,7 +116,7 @@ async function decide(
   let fingerprint: Fingerprint | undefined;
   try {
     plan = planHost(catalogue, facts, now, deps.settings);
-    fingerprint = isSettled(catalogue, facts) ? undefined : truerFingerprint(catalogue, facts.row);
+    fingerprint = truerFingerprint(catalogue, facts.row);
   } catch (problem) {
     return { write: undefined, more: false, problem };
   }

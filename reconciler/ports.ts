@@ -109,14 +109,19 @@ export interface HostRead {
   readonly channels: readonly ChannelRead[];
 }
 
-/** A device channel for the counters; `userChannel` says whether one of its host is live. */
-export interface CountedHost extends Pick<HostFacts, 'row' | 'ops'> {
+/** An enrolment for the counters, without `applied` and ops. */
+export interface CountedHost {
+  readonly row: ReconRow;
+  readonly opCount: number;
+  /** Is a user channel of its host live. */
   readonly userChannel: boolean;
 }
 
 export interface ReconcileStore {
   /** Enrolments one transaction may take: an embedded database has one session, and devices wait for it. */
   readonly batchLimit: number;
+  /** Milliseconds one transaction should take at most; batches shrink and grow to it. */
+  readonly batchTargetMs: number;
   epoch(): Promise<number>;
   loadCatalogue(tx?: Tx): Promise<CatalogueRows>;
 
@@ -154,6 +159,6 @@ export interface ReconcileStore {
 
   findHost(ref: string): Promise<string | undefined>;
   readHost(hostId: string, now: Date): Promise<HostRead | undefined>;
-  /** Device and user channels after `after`, ascending, for the counters. */
+  /** Enrolments after `after`, ascending. */
   scan(after: EnrollmentRef, limit: number): Promise<readonly CountedHost[]>;
 }

@@ -3,7 +3,7 @@ import type { Channel } from '../core/enrollment.ts';
 import { EspalierError } from '../core/errors.ts';
 import { heldVersions } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
-import { type ProfileCounts, profileStates, Tally, waitingForUserChannel } from './count.ts';
+import { type ProfileCounts, profileStates, Tally, tallySettled, waitingForUserChannel } from './count.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
 import type { ObserverSummary, PairFacts } from './evidence.ts';
 import { type Explanation, explain, explainUnmanaged } from './explain.ts';
@@ -68,11 +68,11 @@ export function createReads(deps: ReadDeps): ReconcilerReads {
     const tally = new Tally();
     for (let after = 0; ; ) {
       const page = await store.scan(after, SCAN_PAGE);
-      for (const host of page) {
+      for (const { row, userChannel } of page)
+        if (!userChannel) for (const profile of waitingForUserChannel(catalogue, row)) tally.add(profile.id, 'waiting');
+      const unsettled = page.filter(({ row, opCount }) => !tallySettled(catalogue, row, opCount, tally));
+      for (const host of await store.read(unsettled.map(({ row }) => row.enrollment)))
         for (const [profile, { state }] of profileStates(catalogue, host)) tally.add(profile.id, state);
-        if (!host.userChannel)
-          for (const profile of waitingForUserChannel(catalogue, host)) tally.add(profile.id, 'waiting');
-      }
       const last = page.at(-1);
       if (last === undefined) break;
       after = last.row.enrollment;
