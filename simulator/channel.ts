@@ -32,24 +32,34 @@ export class ChannelLoop {
   /** Talk now, or after what is going on. */
   wake(): void {
     this.#wanted = true;
-    if (this.#running !== undefined || this.#offline || this.#device.isOff) return;
+    // APNs may be faster than the answer to TokenUpdate: the push waits until the profile is installed.
+    if (this.#running !== undefined || this.#device.state.phase !== 'enrolled') return;
+    if (this.#offline || this.#device.isOff) return;
     this.#running = this.#talk().finally(() => {
       this.#running = undefined;
     });
   }
 
-  /** After start-up: what is still owed, and what was promised with a NotNow. */
+  /** After start-up or installation: a push that waits, what is still owed, what was promised with a NotNow. */
   resume(): void {
     const store = this.#device.channel(this.channel);
-    if (store?.pending !== undefined || store?.askAgain === true) this.wake();
+    if (this.#wanted || store?.pending !== undefined || store?.askAgain === true) this.wake();
   }
 
   /** While offline nothing is said; a push that came meanwhile waits (APNs keeps the newest one). */
   setOffline(offline: boolean): void {
     this.#offline = offline;
     if (offline) this.#device.dropConnections();
-    else if (this.#wanted) this.wake();
     else this.resume();
+  }
+
+  get offline(): boolean {
+    return this.#offline;
+  }
+
+  /** A push meant for an earlier enrolment wakes nobody. */
+  forget(): void {
+    this.#wanted = false;
   }
 
   /** Resolves when nothing is going on; `true` when nothing will without a push. */
@@ -70,15 +80,17 @@ export class ChannelLoop {
   }
 
   #conclude(ending: Ending, store: ChannelState): void {
-    if (ending !== 'undelivered') this.#failures = 0;
-    const askAgain = ending === 'not-now';
+    const failed = ending === 'undelivered' || ending === 'broken';
+    if (!failed) this.#failures = 0;
+    // What was promised with a NotNow still is when the server could not be reached.
+    const askAgain = ending === 'not-now' || (failed && store.askAgain === true);
     if ((store.askAgain ?? false) !== askAgain) {
       if (askAgain) store.askAgain = true;
       else delete store.askAgain;
       this.#device.save();
     }
-    if (askAgain) this.#wakeIn(this.#device.options.notNowMs ?? NOT_NOW_MS);
-    if (ending === 'undelivered') {
+    if (ending === 'not-now') this.#wakeIn(this.#device.options.notNowMs ?? NOT_NOW_MS);
+    else if (ending === 'undelivered' || askAgain) {
       this.#wakeIn(this.#backOff());
       this.#failures += 1;
     }

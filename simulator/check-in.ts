@@ -1,4 +1,4 @@
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { pemToDer } from '../cms/pem.ts';
 import { buildSignedData } from '../cms/signed-data.ts';
 import type { Channel } from '../core/enrollment.ts';
@@ -15,12 +15,23 @@ const DEVICE_INFORMATION_RIGHT = 16;
 /** How often a body goes out without its length: proxies and listeners must take both. */
 const CHUNKED = 0.2;
 
+/** Reading a PEM costs a third of the signature it is for. */
+const signingKeys = new WeakMap<EnrolledState, KeyObject>();
+
+function signingKey(enrolled: EnrolledState): KeyObject {
+  const known = signingKeys.get(enrolled);
+  if (known !== undefined) return known;
+  const key = createPrivateKey(enrolled.privateKey);
+  signingKeys.set(enrolled, key);
+  return key;
+}
+
 /** SIG: a detached CMS signature over exactly the bytes of the body, as one line of base64 (apple-protocol 1.2). */
 function mdmSignature(enrolled: EnrolledState, body: Buffer): string {
   return buildSignedData({
     content: body,
     detached: true,
-    signer: { certificateDer: pemToDer(enrolled.certificate), key: createPrivateKey(enrolled.privateKey) },
+    signer: { certificateDer: pemToDer(enrolled.certificate), key: signingKey(enrolled) },
   }).toString('base64');
 }
 

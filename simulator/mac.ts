@@ -59,7 +59,10 @@ export class SimulatedMac {
 
   /** Fetch the profile behind the link and install it. Rejects with a MacRefusal or Unreachable. */
   async enroll(url: string): Promise<void> {
+    this.#loops.device.forget();
+    this.#loops.user.forget();
     await enroll(this.#device, url);
+    this.start();
     if (this.#device.options.user !== undefined) await enrollUser(this.#device, this.#device.options.user);
   }
 
@@ -70,7 +73,7 @@ export class SimulatedMac {
 
   /** The token of a channel in lower-case hex, or undefined where there is no such channel. */
   token(channel: Channel): string | undefined {
-    return this.phase === 'enrolled' ? this.#device.channel(channel)?.token : undefined;
+    return this.#device.state.enrolled === undefined ? undefined : this.#device.channel(channel)?.token;
   }
 
   /** What APNs brings: the token names the channel, the magic proves that the server may wake it (MAC-70). */
@@ -85,6 +88,10 @@ export class SimulatedMac {
     if (this.#device.random.chance(this.#device.faults.asleep)) this.#fallAsleep();
     this.#loops[channel].wake();
     return 'delivered';
+  }
+
+  get isOffline(): boolean {
+    return this.#loops.device.offline;
   }
 
   goOffline(): void {
