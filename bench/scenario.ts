@@ -1,0 +1,15 @@
+import type { Cluster } from './support/postgres.ts';
+import type { Report } from './support/result.ts';
+
+export interface Bench {
+  /** Removed at the end. */
+  readonly folder: string;
+  /** Undefined where PostgreSQL is not installed. */
+  readonly cluster: Cluster | undefined;
+  readonly quick: boolean;
+  readonly report: Report;
+  /** Progress, for whoever watches. */
+  readonly say: (text: string) => void;
+}
+
+export type Scenario = (bench: Bench) => Promise<void>;
