@@ -117,13 +117,15 @@ export function mdmStore(db: Database): MdmStore {
 
     async saveBootstrapToken(tx, ref, sealed) {
       await sql`
-        update enrollment set bootstrap_token_sealed = ${sealed ?? null} where id = ${ref}
+        update enrollment set bootstrap_token_sealed = ${sealed ?? null}, bootstrap_token_generation = generation
+        where id = ${ref}
       `.execute(executorOf(tx));
     },
 
     async bootstrapToken(tx, ref) {
       const { rows } = await sql<{ sealed: Buffer | null }>`
-        select bootstrap_token_sealed as sealed from enrollment where id = ${ref}
+        select bootstrap_token_sealed as sealed from enrollment
+        where id = ${ref} and bootstrap_token_generation = generation
       `.execute(executorOf(tx));
       return rows[0]?.sealed ?? undefined;
     },

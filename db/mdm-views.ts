@@ -35,7 +35,7 @@ export async function views(
   const { rows } = await sql<ViewRow>`
     select e.id, e.enrollment_id, e.type, e.channel, e.host_id, d.enrollment_id as device_enrollment_id,
       e.user_short_name, e.user_long_name, e.state, e.generation, e.topic, e.binding, e.awaiting_configuration,
-      e.bootstrap_token_sealed is not null as has_bootstrap_token, e.certificate_sha256, e.enrolled_at,
+      (e.bootstrap_token_sealed is not null and e.bootstrap_token_generation = e.generation) is true as has_bootstrap_token, e.certificate_sha256, e.enrolled_at,
       e.token_updated_at, s.seen_at, e.ended_at,
       (select count(*) from certificate c where c.enrollment_id = e.id and c.standing = 'quarantined')::int as quarantined
     from enrollment e

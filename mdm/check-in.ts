@@ -4,24 +4,21 @@ import type { EnrollmentRef } from '../core/enrollment.ts';
 import { EspalierError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
-import type { AssociatedData, Opener, Sealer } from '../keys/types.ts';
-import { EMPTY, plistAnswer } from './answer.ts';
+import { EMPTY } from './answer.ts';
+import { giveBootstrapToken, sealedColumn, storeBootstrapToken, type TokenVault } from './bootstrap-token.ts';
 import { type Act, decide, type Tabled } from './enrollment.ts';
 import type { DeviceIdentity } from './identity.ts';
-import type { ApplyEffects, MdmStore, NewEnrollment } from './ports.ts';
+import type { ApplyEffects, NewEnrollment } from './ports.ts';
 import { runAgain } from './try-again.ts';
 import type { CheckinMessage, DeviceResponse, EnrollmentRecord, Known } from './types.ts';
 
-export interface CheckInDeps {
+export interface CheckInDeps extends TokenVault {
   readonly unitOfWork: UnitOfWork;
-  readonly store: MdmStore;
   /** Did the database refuse a row, and not fail as a whole? */
   isRowFault(error: unknown): boolean;
   readonly applyEffects: ApplyEffects;
   /** Do we hold a push certificate with this topic? (AUT-02) */
   holdsTopic(topic: string): Promise<boolean>;
-  readonly sealer: Sealer;
-  readonly opener: Opener;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
@@ -147,9 +144,11 @@ async function carryOut(
     case 'end':
       return { effects: ended(await store.end(tx, act.ref, now)) };
     case 'store_bootstrap_token':
-      return storeBootstrapToken(deps, tx, occasion);
+      if (message.type === 'SetBootstrapToken') await storeBootstrapToken(deps, tx, device(known), message);
+      return NOTHING;
     case 'give_bootstrap_token':
-      return giveBootstrapToken(deps, tx, occasion);
+      if (message.type !== 'GetBootstrapToken') return NOTHING;
+      return { effects: [], answer: await giveBootstrapToken(deps, tx, device(known), message) };
     case 'ignore':
     case 'serve':
     case 'record':
@@ -205,10 +204,11 @@ async function refresh({ store }: CheckInDeps, tx: Tx, { message, known, now }: 
 
 async function goLive(deps: CheckInDeps, tx: Tx, { message, known, now }: Occasion, first: boolean): Promise<Outcome> {
   if (message.type !== 'TokenUpdate') return NOTHING;
-  const { ref } = device(known);
+  const life = device(known);
+  const { ref } = life;
   await deps.store.saveToken(tx, ref, message, now);
   if (message.unlockToken !== undefined) {
-    const sealed = deps.sealer.seal(message.unlockToken, sealedColumn(ref, 'unlock_token'));
+    const sealed = deps.sealer.seal(message.unlockToken, sealedColumn(life, 'unlock_token'));
     await deps.store.saveUnlockToken(tx, ref, sealed);
   }
   if (!first) return { effects: [{ kind: 'enrollment_live', enrollment: ref, first: false }] };
@@ -227,39 +227,4 @@ async function userToken(
   const ref = await store.saveUserToken(tx, device(known).ref, message, state, now);
   if (act.kind === 'user_wait') return NOTHING;
   return { effects: act.first ? live(ref) : [{ kind: 'enrollment_live', enrollment: ref, first: false }] };
-}
-
-/** The row is the enrolment's, so a token moved to another Mac's row does not open there (BST-03, S12). */
-function sealedColumn(ref: EnrollmentRef, kind: 'bootstrap_token' | 'unlock_token'): AssociatedData {
-  return { table: 'enrollment', row: String(ref), kind, version: 1 };
-}
-
-async function storeBootstrapToken(deps: CheckInDeps, tx: Tx, { message, known }: Occasion): Promise<Outcome> {
-  if (message.type !== 'SetBootstrapToken') return NOTHING;
-  const { ref } = device(known);
-  const sealed = message.token && deps.sealer.seal(message.token, sealedColumn(ref, 'bootstrap_token'));
-  await deps.store.saveBootstrapToken(tx, ref, sealed);
-  await keepAwaiting(deps, tx, ref, message.awaitingConfiguration);
-  return NOTHING;
-}
-
-async function giveBootstrapToken(deps: CheckInDeps, tx: Tx, { message, known }: Occasion): Promise<Outcome> {
-  if (message.type !== 'GetBootstrapToken') return NOTHING;
-  const { ref } = device(known);
-  await keepAwaiting(deps, tx, ref, message.awaitingConfiguration);
-  const sealed = await deps.store.bootstrapToken(tx, ref);
-  // No token is a success with a zero-length value (BST-02).
-  const token =
-    sealed === undefined ? Buffer.alloc(0) : deps.opener.open(sealed, sealedColumn(ref, 'bootstrap_token')).reveal();
-  return { effects: [], answer: plistAnswer({ BootstrapToken: token }) };
-}
-
-/** Absent does not mean false (TOK-07). */
-async function keepAwaiting(
-  { store }: CheckInDeps,
-  tx: Tx,
-  ref: EnrollmentRef,
-  awaiting: boolean | undefined,
-): Promise<void> {
-  if (awaiting !== undefined) await store.setAwaitingConfiguration(tx, ref, awaiting);
 }

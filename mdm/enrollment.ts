@@ -1,42 +1,6 @@
 import type { EnrollmentRef } from '../core/enrollment.ts';
-import type { ErrorCode } from '../core/errors.ts';
-import type { Binding, CheckinMessage, DeviceFacts, EnrollmentRecord, EnrollmentState, Known } from './types.ts';
-
-export type Standing =
-  | { readonly kind: 'proven'; readonly device: EnrollmentRecord; readonly promote: boolean }
-  | { readonly kind: 'first_use' }
-  | { readonly kind: 'quarantined' }
-  | Refusal;
-
-interface Refusal {
-  readonly kind: 'refuse';
-  readonly code: ErrorCode;
-  readonly detail: string;
-}
-
-/** Does this certificate speak for the device the message names? (R21, S6, SIG-03) */
-export function standingOf({ certificate, validity, device }: Known): Standing {
-  if (certificate === undefined) return refuse('mdm_identity_untrusted', 'the certificate is not on record');
-  if (certificate.revoked) return refuse('mdm_identity_untrusted', 'the certificate has been revoked');
-  const { pinnedTo } = certificate;
-  switch (certificate.standing) {
-    case 'quarantined':
-      return { kind: 'quarantined' };
-    case 'superseded':
-      return refuse('mdm_identity_mismatch', 'a newer certificate has taken the place of this one');
-    case 'current':
-    case 'unbound':
-      if (pinnedTo !== undefined) {
-        return device?.ref === pinnedTo
-          ? { kind: 'proven', device, promote: certificate.standing === 'unbound' }
-          : refuse('mdm_identity_mismatch', 'the certificate is pinned to another device');
-      }
-      // An expired identity is kept alive for the enrolment it is pinned to, never let in as a new one (SIG-07).
-      return validity === 'valid'
-        ? { kind: 'first_use' }
-        : refuse('mdm_identity_untrusted', 'the certificate is outside its validity and pinned to no device');
-  }
-}
+import { type Refusal, refuse, standingOf } from './standing.ts';
+import type { Binding, CheckinMessage, EnrollmentRecord, EnrollmentState, Known } from './types.ts';
 
 export type Act =
   | Refusal
@@ -91,14 +55,18 @@ function firstUse(known: Known, occasion: Occasion): Act {
     return refuse('mdm_enrollment_unknown', `${occasion.type} from an identity that has never sent Authenticate`);
   }
   if (occasion.who.channel === 'user') return deviceOnly(occasion.type);
-  return claim(known, occasion.facts);
+  return claim(known, occasion);
 }
 
 /** A fresh certificate names a device. What it may take depends on what its challenge was made for (design §3). */
-function claim({ certificate, device, rival }: Known, facts: DeviceFacts): Act {
+function claim(
+  { certificate, device, rival }: Known,
+  { facts, topic }: Extract<Tabled, { type: 'Authenticate' }>,
+): Act {
   const renews = certificate?.challenge.renews;
   if (renews !== undefined) {
     if (device?.ref !== renews) return refuse('mdm_identity_mismatch', 'the renewal is for another device');
+    if (topic !== device.topic) return refuse('mdm_topic_mismatch', 'a renewal keeps the Topic (ENR-05)');
     return device.state === 'ended'
       ? { kind: 'reenrol', binding: device.binding, rival: undefined }
       : { kind: 'renew' };
@@ -246,8 +214,4 @@ function userAct(rule: UserRule, user: EnrollmentRecord | undefined, verb: Verb)
 
 function deviceOnly(verb: Verb): Refusal {
   return refuse('mdm_message_malformed', `${verb} belongs to the device channel`);
-}
-
-function refuse(code: ErrorCode, detail: string): Refusal {
-  return { kind: 'refuse', code, detail };
 }

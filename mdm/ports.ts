@@ -147,6 +147,7 @@ export interface MdmStore {
 
   setAwaitingConfiguration(tx: Tx, ref: EnrollmentRef, awaiting: boolean): Promise<void>;
   saveBootstrapToken(tx: Tx, ref: EnrollmentRef, sealed: Buffer | undefined): Promise<void>;
+  /** Of this generation only: an earlier life's token is never handed to the next one (BST-03). */
   bootstrapToken(tx: Tx, ref: EnrollmentRef): Promise<Buffer | undefined>;
 
   /** What enqueueing checks of its targets. */

@@ -34,6 +34,8 @@ create table enrollment (
   awaiting_configuration boolean    not null default false,
   unlock_token_sealed   bytea,
   bootstrap_token_sealed bytea,
+  -- The life of the enrolment that escrowed it: a later one is handed only its own (BST-03).
+  bootstrap_token_generation int,
   -- ServerURL, CheckInURL, Topic, AccessRights, ServerCapabilities, PayloadIdentifier as this device installed them (ENR-05).
   frozen                jsonb       not null default '{}',
   certificate_sha256    bytea,

@@ -454,12 +454,23 @@ eachDatabase((_kind, open) => {
       const { rows } = await sql<{ sealed: Buffer }>`
         select bootstrap_token_sealed as sealed from enrollment where enrollment_id = ${device.udid}`.execute(db.read);
       expect(rows[0]?.sealed.includes(token)).toBe(false);
-      await sql`update enrollment set bootstrap_token_sealed = ${rows[0]?.sealed ?? null}
+      await sql`update enrollment set bootstrap_token_sealed = ${rows[0]?.sealed ?? null}, bootstrap_token_generation = 1
         where enrollment_id = ${other.udid}`.execute(db.read);
       expect(await other.checkIn({ MessageType: 'GetBootstrapToken' })).toMatchObject({ status: 500 });
       await device.checkIn({ MessageType: 'SetBootstrapToken', BootstrapToken: Buffer.alloc(0) });
       expect(await get(device)).toEqual(Buffer.alloc(0));
       expect(await view(device.udid)).toMatchObject({ hasBootstrapToken: false });
+    });
+
+    test('BST-03 a token of an earlier life is not handed to the next one, however that came about', async () => {
+      const old = await enrolled();
+      await old.checkIn({ MessageType: 'SetBootstrapToken', BootstrapToken: Buffer.from('old token') });
+      await old.checkIn({ MessageType: 'CheckOut' });
+      const again = await world.device({ udid: old.udid, serial: old.serial });
+      await again.enrol();
+      expect(await view(old.udid)).toMatchObject({ generation: 2, binding: 'link_only', hasBootstrapToken: false });
+      const answer = await again.checkIn({ MessageType: 'GetBootstrapToken' });
+      expect(dictOf(answer.body).get('BootstrapToken')).toEqual(Buffer.alloc(0));
     });
 
     test('TOK-07 SetBootstrapToken without AwaitingConfiguration leaves it', async () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decide, type Occasion, standingOf } from '../../mdm/enrollment.ts';
+import { decide, type Occasion } from '../../mdm/enrollment.ts';
+import { standingOf } from '../../mdm/standing.ts';
 import type { Binding, Claimant, EnrollmentRecord, EnrollmentState, Known } from '../../mdm/types.ts';
 
 const who = (channel: 'device' | 'user'): Claimant => ({
