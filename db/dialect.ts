@@ -26,8 +26,6 @@ export interface Session {
   begin(): void;
   commit(): Promise<void>;
   rollback(): Promise<void>;
-  /** Whether COMMIT was on its way: from then on only an answer tells whether the work is stored. */
-  readonly commitSent: boolean;
   /** After this every use of the lease is an error. */
   release(): void;
 }
@@ -51,6 +49,13 @@ export function rolledBack(): EspalierError {
       fix: 'Let the error leave the unit of work, or use `on conflict`, or a savepoint.',
     },
   );
+}
+
+const inCommit = new WeakSet<object>();
+
+/** Whether `error` came from COMMIT: then, unless the server itself said so, nobody knows whether the work is stored. */
+export function failedInCommit(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && inCommit.has(error);
 }
 
 const COUNTED = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
@@ -90,7 +95,12 @@ class SessionDriver implements Driver {
     sessionOf(connection).begin();
   }
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await sessionOf(connection).commit();
+    try {
+      await sessionOf(connection).commit();
+    } catch (error) {
+      inCommit.add(error as object);
+      throw error;
+    }
   }
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     await sessionOf(connection).rollback();

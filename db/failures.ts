@@ -74,10 +74,10 @@ const STALE_ATTEMPTS = 3;
  * A lost connection is tried again only while COMMIT was not sent: afterwards nobody knows whether it was committed.
  * `jitter` is in [0, 1).
  */
-export function retryAfter(error: unknown, attempt: number, commitSent: boolean, jitter: number): number | undefined {
+export function retryAfter(error: unknown, attempt: number, inCommit: boolean, jitter: number): number | undefined {
   if (isConflict(error)) return attempt < CONFLICT_ATTEMPTS ? 2 ** attempt * 4 * (0.5 + jitter) : undefined;
   if (isStalePlan(error)) return attempt < STALE_ATTEMPTS ? 0 : undefined;
   const cause = hasCode(error, 'store_unavailable') ? error.cause : undefined;
-  if (cause !== undefined && isLost(cause) && !commitSent) return attempt < LOST_ATTEMPTS ? 0 : undefined;
+  if (cause !== undefined && isLost(cause) && !inCommit) return attempt < LOST_ATTEMPTS ? 0 : undefined;
   return undefined;
 }

@@ -33,7 +33,6 @@ class Lease implements Session {
   /** BEGIN travels with a transaction's first statement. */
   #begun = false;
   #over = false;
-  commitSent = false;
 
   constructor(wire: PgliteWire, turns: Turns) {
     this.#wire = wire;
@@ -71,7 +70,6 @@ class Lease implements Session {
   async commit(): Promise<void> {
     this.#over = true;
     if (!this.#begun) return;
-    this.commitSent = true;
     if (answered(await this.#wire.exchange('commit', [])).command !== 'COMMIT') throw rolledBack();
   }
 

@@ -13,6 +13,8 @@ export interface PostgresOptions {
   readonly statementTimeoutMs?: number;
   /** Milliseconds a statement may wait for a lock; default 5,000. */
   readonly lockTimeoutMs?: number;
+  /** Refuse a second connection inside a unit of work; default: where finding out is cheap (Node 24 and later). */
+  readonly guard?: boolean;
 }
 
 /** Milliseconds: to get a connection, and beyond the server's own limit until a silent connection is given up. */
@@ -53,7 +55,6 @@ class Lease implements Session {
   #transaction: 'none' | 'asked' | 'open' = 'none';
   #broken = false;
   #over = false;
-  commitSent = false;
 
   constructor(client: pg.PoolClient, names: StatementNames) {
     this.#client = client;
@@ -98,7 +99,6 @@ class Lease implements Session {
   async commit(): Promise<void> {
     if (this.#transaction === 'asked') return;
     this.#over = true;
-    this.commitSent = true;
     const { command } = await this.#send('commit', []);
     if (command !== 'COMMIT') throw rolledBack();
   }

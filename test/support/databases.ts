@@ -65,7 +65,7 @@ export async function openPostgresUrl(migrated = true): Promise<TestDatabaseUrl>
 
 async function openPostgres(): Promise<Database> {
   const { url, drop } = await openPostgresUrl();
-  const db = await openDatabase({ databaseUrl: url });
+  const db = await openDatabase({ databaseUrl: url, guard: true });
   return {
     ...db,
     async close() {
