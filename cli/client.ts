@@ -3,10 +3,13 @@ import path from 'node:path';
 import { z } from 'zod';
 
 /** Where a running server's admin API is; the server writes this into its data folder at start. */
-const Endpoint = z.object({ adminUrl: z.string(), publicUrl: z.string() });
+const Endpoint = z.object({ adminUrl: z.string(), publicUrl: z.string(), tlsRoots: z.array(z.string()) });
 
 export interface Client {
   readonly publicUrl: string;
+  readonly adminUrl: string;
+  /** PEM. */
+  readonly tlsRoots: readonly string[];
   get(route: string): Promise<unknown>;
   post(route: string, body: unknown): Promise<unknown>;
   put(route: string, body: unknown): Promise<unknown>;
@@ -36,7 +39,7 @@ export function clientFor(dataFolder: string): Client {
       `No Espalier has been started on ${dataFolder}. Start it, or name its folder with --data.`,
     );
   }
-  const { adminUrl, publicUrl } = Endpoint.parse(JSON.parse(readFileSync(endpointFile, 'utf8')));
+  const { adminUrl, publicUrl, tlsRoots } = Endpoint.parse(JSON.parse(readFileSync(endpointFile, 'utf8')));
   const token = readFileSync(tokenFile, 'utf8').trim();
 
   async function call(
@@ -65,6 +68,8 @@ export function clientFor(dataFolder: string): Client {
 
   return {
     publicUrl,
+    adminUrl,
+    tlsRoots,
     get: (route) => call('GET', route),
     post: (route, body) => call('POST', route, JSON.stringify(body), 'application/json'),
     put: (route, body) => call('PUT', route, JSON.stringify(body), 'application/json'),

@@ -1,13 +1,6 @@
 import path from 'node:path';
 import type { Command } from 'commander';
-
-export interface DemoOptions {
-  readonly data: string;
-  readonly macs: number;
-  readonly once: boolean;
-  readonly faults: boolean;
-  readonly seed: string;
-}
+import { runDemo } from './demo/run.ts';
 
 export function addDemo(program: Command): void {
   program
@@ -19,7 +12,6 @@ export function addDemo(program: Command): void {
     .option('--faults', '20 % NotNow, 5 % lost acknowledgements, 5 % duplicate reports')
     .option('--seed <text>', 'of the faults', String(Date.now()))
     .action(async (options: { data: string; macs: string; once?: boolean; faults?: boolean; seed: string }) => {
-      const { runDemo } = await import('./demo/run.ts');
       process.exitCode = await runDemo({
         data: path.resolve(options.data),
         macs: Number(options.macs),

@@ -38,7 +38,14 @@ export async function ensureAdminToken(dataFolder: string, store: TokenStore, ra
   return Buffer.from(hash, 'hex');
 }
 
+export interface Endpoint {
+  readonly adminUrl: string;
+  readonly publicUrl: string;
+  /** PEM roots that the public listener's certificate needs, where they are not public ones. */
+  readonly tlsRoots: readonly string[];
+}
+
 /** Where the CLI finds a running server. */
-export function writeEndpoint(dataFolder: string, endpoint: { adminUrl: string; publicUrl: string }): void {
+export function writeEndpoint(dataFolder: string, endpoint: Endpoint): void {
   writeAtomically(path.join(dataFolder, 'endpoint.json'), `${JSON.stringify(endpoint, null, 2)}\n`, 0o600);
 }

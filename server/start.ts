@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { sql } from 'kysely';
+import { derToPem } from '../cms/pem.ts';
 import { EspalierError } from '../core/errors.ts';
 import { enrolledServerUrl } from '../db/enrollment-facts.ts';
 import { keepPartitions, partitionPlan } from '../db/partitions.ts';
@@ -22,7 +23,7 @@ import { type Foundation, layFoundation } from './foundation.ts';
 import { startJobs } from './jobs.ts';
 import { createRooms, type Rooms } from './rooms.ts';
 import type { Settings } from './settings.ts';
-import { type TlsMaterial, watchTls } from './tls.ts';
+import { type TlsMaterial, tlsRoots, watchTls } from './tls.ts';
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
@@ -86,7 +87,11 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     rooms.pusher.wake();
     const jobs = startJobs(jobsOf(foundation, rooms), log);
     undo.push(() => jobs.stop());
-    writeEndpoint(settings.DATA, { adminUrl, publicUrl: settings.PUBLIC_URL });
+    writeEndpoint(settings.DATA, {
+      adminUrl,
+      publicUrl: settings.PUBLIC_URL,
+      tlsRoots: tlsRoots(foundation.tls).map(({ der }) => derToPem(der, 'CERTIFICATE')),
+    });
     log.info({ publicUrl: settings.PUBLIC_URL, adminUrl, database: db.kind }, 'Espalier is running');
     return { publicUrl: settings.PUBLIC_URL, adminUrl, stop };
   } catch (error) {

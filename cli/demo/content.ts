@@ -44,11 +44,8 @@ export const DEMO_PROFILES: readonly DemoProfile[] = [
   },
 ];
 
-/** The profile that is edited once every Mac has its first version. */
-export const EDITED = 'com.example.screenlock';
-
-/** A mobileconfig as an admin would upload it. `edition` changes one setting, and with it the content. */
-export function mobileconfig(profile: DemoProfile, edition: 1 | 2): Buffer {
+/** A mobileconfig as an admin would upload it. */
+export function mobileconfig(profile: DemoProfile): Buffer {
   const { PayloadType, ...keys } = profile.payload;
   const payload = {
     PayloadType,
@@ -56,7 +53,6 @@ export function mobileconfig(profile: DemoProfile, edition: 1 | 2): Buffer {
     PayloadIdentifier: `${profile.identifier}.payload`,
     PayloadUUID: uuidOf(`${profile.identifier} payload`),
     ...keys,
-    ...(edition === 2 ? { idleTime: 300 } : {}),
   };
   return Buffer.from(
     writePlist({

@@ -1,5 +1,107 @@
-import type { DemoOptions } from '../demo.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { LEAST_MACS } from './cast.ts';
+import type { DemoOptions } from './options.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { nextSteps, verdictTable } from './report.ts';
+import { openDemoFolder } from './state.ts';
+import { judgeFleet, type Verdict } from './verdict.ts';
+import { enrolFleet, startWorld, type World } from './world.ts';
 
-export async function runDemo(_options: DemoOptions): Promise<number> {
-  throw new Error('the demo is being built');
+const LOOK_EVERY_MS = 500;
+/** A fleet that has not converged by then will not. */
+const GIVE_UP_AFTER_MS = 180_000;
+const MOST_MACS = 500;
+
+/** Runs the demo; answers the exit code. */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  if (!Number.isInteger(options.macs) || options.macs < LEAST_MACS || options.macs > MOST_MACS) {
+    throw new Error(
+      `--macs takes a whole number from ${LEAST_MACS} to ${MOST_MACS}: each part in the story needs a Mac`,
+    );
+  }
+  const startedAt = Date.now();
+  const { state, isNew } = await openDemoFolder(options.data, options.macs);
+  if (state.macs !== options.macs && !isNew)
+    console.log(`This folder was made with ${state.macs} Macs and keeps them.`);
+  if (options.faults)
+    console.log(`Faults: 20 % NotNow, 5 % lost acknowledgements, 5 % duplicate reports; seed ${options.seed}`);
+  const progress = createProgress();
+  const world = await startWorld(options, state, progress);
+  const told = untilTold();
+  try {
+    console.log(
+      `Espalier runs (${seconds(startedAt)} s). ${state.macs} simulated Macs, nothing leaves this machine.\n`,
+    );
+    const failures = await enrolFleet(world, options, state);
+    const verdicts = await converge(world, progress, told);
+    summarise(world, progress, verdicts, failures, startedAt, options);
+    const isAsExpected = failures.length === 0 && verdicts.every(({ faults }) => faults.length === 0);
+    if (options.once || told.signal.aborted) return isAsExpected ? 0 : 1;
+    console.log('\nCtrl-C stops everything.');
+    const ended = await Promise.race([told.promise, world.server.gone]);
+    if (ended !== 'told') throw new Error(`the server process ended with ${ended}\n${world.server.stderr()}`);
+    return 0;
+  } finally {
+    await world.stop();
+  }
+}
+
+/** Looks until every Mac is in its expected end state, or until it is plain that this will not happen. */
+async function converge(world: World, progress: Progress, told: Told): Promise<readonly Verdict[]> {
+  const until = Date.now() + GIVE_UP_AFTER_MS;
+  let shown = '';
+  for (;;) {
+    const verdicts = await judgeFleet(world.client, world.fleet.macs);
+    const right = verdicts.filter(({ faults }) => faults.length === 0).length;
+    const line = `${progress.line()} → as expected ${right}/${verdicts.length}`;
+    if (line !== shown) console.log(line);
+    shown = line;
+    const gone = await Promise.race([world.server.gone, delay(0, undefined)]);
+    if (gone !== undefined) throw new Error(`the server process ended with ${gone}\n${world.server.stderr()}`);
+    if (right === verdicts.length || Date.now() > until || told.signal.aborted) return verdicts;
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
+function summarise(
+  world: World,
+  progress: Progress,
+  verdicts: readonly Verdict[],
+  failures: readonly string[],
+  startedAt: number,
+  options: DemoOptions,
+): void {
+  const { enrolments, commands, faults } = progress.totals;
+  console.log(`\n${verdictTable(verdicts)}\n`);
+  console.log(
+    `${enrolments} enrolments and ${commands} commands in this start, ${seconds(startedAt)} s.${faults > 0 ? ` ${faults} faults were played.` : ''}`,
+  );
+  for (const failure of failures) console.log(`✗ ${failure}`);
+  for (const { member, faults: wrong } of verdicts) {
+    for (const fault of wrong) console.log(`✗ mac-${String(member.number + 1).padStart(3, '0')}: ${fault}`);
+  }
+  if (!options.once) console.log(`\n${nextSteps(world.client, verdicts, options.data)}`);
+}
+
+interface Told {
+  readonly promise: Promise<'told'>;
+  readonly signal: AbortSignal;
+}
+
+/** The first Ctrl-C ends the demo in order; a second one is not caught and ends it at once. */
+function untilTold(): Told {
+  const abort = new AbortController();
+  const promise = new Promise<'told'>((resolve) => {
+    const tell = () => {
+      abort.abort();
+      resolve('told');
+    };
+    process.once('SIGINT', tell);
+    process.once('SIGTERM', tell);
+  });
+  return { promise, signal: abort.signal };
+}
+
+function seconds(since: number): string {
+  return ((Date.now() - since) / 1000).toFixed(1);
 }

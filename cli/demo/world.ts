@@ -1,0 +1,115 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type FakeApns, startFakeApns } from '../../simulator/fake-apns.ts';
+import { Fleet } from '../../simulator/fleet.ts';
+import { type Client, clientFor } from '../client.ts';
+import { faultsFor, hasUser, labelsOf } from './cast.ts';
+import { type ServerChild, startServerChild } from './child.ts';
+import { DEMO_LABELS } from './content.ts';
+import { declare, enrollLink, newEnrollSecret, setLabel } from './declare.ts';
+import type { DemoOptions } from './options.ts';
+import type { Progress } from './progress.ts';
+import { type DemoState, saveDemoState } from './state.ts';
+
+/** Fast enough to watch; a real installation has the defaults of docs/settings.md. */
+const PACE = {
+  ESPALIER_RECONCILE_INTERVAL_MS: '1000',
+  ESPALIER_VERIFY_GRACE_MS: '1000',
+  ESPALIER_PROFILE_LIST_DELAY_MS: '1000',
+  ESPALIER_OSQUERY_INTERVAL_MS: '1000',
+} as const;
+const ENROLLING_AT_ONCE = 6;
+const RETRIES = 20;
+
+export interface World {
+  readonly client: Client;
+  readonly fleet: Fleet;
+  readonly apns: FakeApns;
+  readonly server: ServerChild;
+  stop(): Promise<void>;
+}
+
+/** Push service, server process and Macs, each with what it kept from an earlier start; nobody has enrolled yet. */
+export async function startWorld(options: DemoOptions, state: DemoState, progress: Progress): Promise<World> {
+  const serverFolder = path.join(options.data, 'server');
+  let fleet: Fleet | undefined;
+  const apns = await startFakeApns({
+    folder: path.join(options.data, 'apns'),
+    port: state.ports.apns,
+    onPush: (push) => fleet?.push(push) ?? 'unknown',
+  });
+  const caFile = path.join(options.data, 'apns-ca.pem');
+  writeFileSync(caFile, apns.ca);
+  let server: ServerChild | undefined;
+  try {
+    server = await startServerChild({
+      ESPALIER_PUBLIC_URL: `https://localhost:${state.ports.devices}`,
+      ESPALIER_LISTEN: `127.0.0.1:${state.ports.devices}`,
+      ESPALIER_ADMIN_LISTEN: `127.0.0.1:${state.ports.admin}`,
+      ESPALIER_DATA: serverFolder,
+      ESPALIER_APNS_URL: apns.url,
+      ESPALIER_APNS_CA_FILE: caFile,
+      ESPALIER_LOG_LEVEL: 'warn',
+      ...PACE,
+    });
+    const client = clientFor(serverFolder);
+    await declare(client, apns.push);
+    fleet = new Fleet({
+      count: state.macs,
+      seed: state.fleetSeed,
+      folder: path.join(options.data, 'macs'),
+      enrollmentRoots: client.tlsRoots,
+      hasUser,
+      faults: (number) => faultsFor(number, options.faults),
+      retryBaseMs: 300,
+      notNowMs: 500,
+      onEvent: ({ number }, event) => progress.saw(number, event),
+    });
+    return { client, fleet, apns, server, stop: () => stopAll(fleet, server, apns) };
+  } catch (error) {
+    await stopAll(fleet, server, apns);
+    throw error;
+  }
+}
+
+/** Macs that are not enrolled enrol; all of them get their labels, agents begin to report. */
+export async function enrolFleet(world: World, options: DemoOptions, state: DemoState): Promise<readonly string[]> {
+  const { client, fleet } = world;
+  fleet.start();
+  const failures = await fleet.enroll({
+    link: ({ mac }) => enrollLink(client, mac.identity.serialNumber),
+    concurrency: ENROLLING_AT_ONCE,
+    retries: RETRIES,
+  });
+  for (const label of DEMO_LABELS) {
+    const members = fleet.macs.filter((one) => one.mac.phase === 'enrolled' && labelsOf(one).includes(label));
+    await setLabel(
+      client,
+      label,
+      members.map(({ mac }) => mac.identity.udid),
+    );
+  }
+  const enrollSecret = state.enrollSecret ?? (await newEnrollSecret(client));
+  saveDemoState(options.data, { ...state, enrollSecret });
+  fleet.startAgents({
+    flags: {
+      tls_hostname: new URL(client.publicUrl).host,
+      enroll_secret: enrollSecret,
+      enroll_tls_endpoint: '/api/osquery/enroll',
+      config_tls_endpoint: '/api/osquery/config',
+      logger_tls_endpoint: '/api/osquery/log',
+      distributed_tls_read_endpoint: '/api/osquery/distributed/read',
+      distributed_tls_write_endpoint: '/api/osquery/distributed/write',
+      distributed_interval: 1,
+    },
+  });
+  return failures.map(
+    ({ mac, error }) => `mac-${String(mac.number + 1).padStart(3, '0')} did not enrol: ${error.message}`,
+  );
+}
+
+async function stopAll(fleet: Fleet | undefined, server: ServerChild | undefined, apns: FakeApns): Promise<void> {
+  await fleet?.close();
+  await server?.stop();
+  await apns.close();
+}
