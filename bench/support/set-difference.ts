@@ -21,20 +21,21 @@ export async function setDifference(databaseUrl: string): Promise<{ ms: number; 
 
 export async function difference(db: Database): Promise<number> {
   const { rows } = await sql<{ pairs: number }>`
-    with ideal as (
-      select e.id as enrollment_id, p.current_version_id as version_id
-      from enrollment e join host h on h.id = e.host_id
-      join profile p on p.team_id = h.team_id and p.deleted_at is null
-      where e.state = 'enrolled'
-        and case p.include_mode
+    -- Materialised: the planner takes the filtered pairs for one row, and would join enrolments to them one by one.
+    with live as materialized (
+      select e.id, e.host_id, h.team_id from enrollment e join host h on h.id = e.host_id where e.state = 'enrolled'
+    ), ideal as (
+      select l.id as enrollment_id, p.current_version_id as version_id
+      from live l join profile p on p.team_id = l.team_id and p.deleted_at is null
+      where case p.include_mode
           when 'none' then true
           when 'any' then exists (
-            select from label_member m where m.host_id = h.id and m.label_id = any(p.include_label_ids))
+            select from label_member m where m.host_id = l.host_id and m.label_id = any(p.include_label_ids))
           else not exists (
             select from unnest(p.include_label_ids) as k
-            where not exists (select from label_member m where m.host_id = h.id and m.label_id = k))
+            where not exists (select from label_member m where m.host_id = l.host_id and m.label_id = k))
         end
-        and not exists (select from label_member m where m.host_id = h.id and m.label_id = any(p.exclude_label_ids))
+        and not exists (select from label_member m where m.host_id = l.host_id and m.label_id = any(p.exclude_label_ids))
     ), actual as (
       select enrollment_id, unnest(applied) as version_id from recon
     )
