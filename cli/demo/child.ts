@@ -17,8 +17,11 @@ export interface ServerChild {
 }
 
 /** `espalier up --demo` as a process of its own. Resolves when it listens; rejects with its own words when it cannot. */
-export async function startServerChild(environment: Readonly<Record<string, string>>): Promise<ServerChild> {
-  const child = fork(MAIN, ['up', '--demo'], {
+export async function startServerChild(
+  environment: Readonly<Record<string, string>>,
+  main = MAIN,
+): Promise<ServerChild> {
+  const child = fork(main, ['up', '--demo'], {
     env: { ...withoutEspalier(process.env), ...environment },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: [],

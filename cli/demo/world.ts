@@ -21,16 +21,29 @@ const PACE = {
 const ENROLLING_AT_ONCE = 6;
 const RETRIES = 20;
 
+/** For tests: another entry point, other settings. */
+export interface WorldChanges {
+  readonly main?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 export interface World {
   readonly client: Client;
   readonly fleet: Fleet;
   readonly apns: FakeApns;
   readonly server: ServerChild;
+  /** Ends the server process as kill -9 does, and starts another on what it left. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** Push service, server process and Macs, each with what it kept from an earlier start; nobody has enrolled yet. */
-export async function startWorld(options: DemoOptions, state: DemoState, progress: Progress): Promise<World> {
+export async function startWorld(
+  options: DemoOptions,
+  state: DemoState,
+  progress: Progress,
+  changes: WorldChanges = {},
+): Promise<World> {
   const serverFolder = path.join(options.data, 'server');
   let fleet: Fleet | undefined;
   const apns = await startFakeApns({
@@ -40,18 +53,24 @@ export async function startWorld(options: DemoOptions, state: DemoState, progres
   });
   const caFile = path.join(options.data, 'apns-ca.pem');
   writeFileSync(caFile, apns.ca);
+  const launch = () =>
+    startServerChild(
+      {
+        ESPALIER_PUBLIC_URL: `https://localhost:${state.ports.devices}`,
+        ESPALIER_LISTEN: `127.0.0.1:${state.ports.devices}`,
+        ESPALIER_ADMIN_LISTEN: `127.0.0.1:${state.ports.admin}`,
+        ESPALIER_DATA: serverFolder,
+        ESPALIER_APNS_URL: apns.url,
+        ESPALIER_APNS_CA_FILE: caFile,
+        ESPALIER_LOG_LEVEL: 'warn',
+        ...PACE,
+        ...changes.settings,
+      },
+      changes.main,
+    );
   let server: ServerChild | undefined;
   try {
-    server = await startServerChild({
-      ESPALIER_PUBLIC_URL: `https://localhost:${state.ports.devices}`,
-      ESPALIER_LISTEN: `127.0.0.1:${state.ports.devices}`,
-      ESPALIER_ADMIN_LISTEN: `127.0.0.1:${state.ports.admin}`,
-      ESPALIER_DATA: serverFolder,
-      ESPALIER_APNS_URL: apns.url,
-      ESPALIER_APNS_CA_FILE: caFile,
-      ESPALIER_LOG_LEVEL: 'warn',
-      ...PACE,
-    });
+    server = await launch();
     const client = clientFor(serverFolder);
     await declare(client, apns.push);
     fleet = new Fleet({
@@ -65,7 +84,19 @@ export async function startWorld(options: DemoOptions, state: DemoState, progres
       notNowMs: 500,
       onEvent: ({ number }, event) => progress.saw(number, event),
     });
-    return { client, fleet, apns, server, stop: () => stopAll(fleet, server, apns) };
+    const world = {
+      client,
+      fleet,
+      apns,
+      server,
+      async restart() {
+        world.server.process.kill('SIGKILL');
+        await world.server.gone;
+        world.server = await launch();
+      },
+      stop: () => stopAll(world.fleet, world.server, apns),
+    };
+    return world;
   } catch (error) {
     await stopAll(fleet, server, apns);
     throw error;
