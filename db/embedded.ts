@@ -25,7 +25,9 @@ function shippedTemplate(): string | undefined {
 
 /** initdb on a directory that does not exist yet: some seconds. Errors: store_unavailable. */
 export async function initDirectory(directory: string): Promise<void> {
-  await promisify(execFile)(process.execPath, [INIT, directory]).catch((error: unknown) => {
+  // Without our settings: the KEK may be among them.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ESPALIER_')));
+  await promisify(execFile)(process.execPath, [INIT, directory], { env }).catch((error: unknown) => {
     throw unavailable(error);
   });
 }

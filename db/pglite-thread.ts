@@ -26,7 +26,7 @@ function stopped(reason: string): EspalierError {
 
 /** Starts PGlite on an existing data directory. Errors: store_unavailable. */
 export async function startPglite(directory: string): Promise<PgliteThread> {
-  const worker = new Worker(new URL('./pglite-worker.mjs', import.meta.url), { workerData: directory });
+  const worker = new Worker(new URL('./pglite-worker.mjs', import.meta.url), { workerData: directory, env: {} });
   const waiting = new Map<number, Waiter>();
   let lastId = 0;
   let dead: EspalierError | undefined;
