@@ -74,7 +74,7 @@ export const RECON_LITE = sql`
   r.enrollment_id, e.generation, e.channel, r.team_id, h.os_version, r.label_ids, r.label_epoch, r.unknown_label_ids,
   (r.applied_fp >> 32)::int as fp_high, ((r.applied_fp << 32) >> 32)::int as fp_low, r.actual_known, r.rev, r.op_count,
   r.osquery_at, r.osquery_state, r.profile_list_at, d.frozen ->> 'PayloadIdentifier' as enrollment_profile`;
-export const RECON_FULL = sql`${RECON_LITE}, r.applied, r.observed_extra`;
+const RECON_FULL = sql`${RECON_LITE}, r.applied, r.observed_extra`;
 export const RECON_FROM = sql`
   recon r join enrollment e on e.id = r.enrollment_id and e.state = 'enrolled'
   join enrollment d on d.id = coalesce(e.device_id, e.id) join host h on h.id = e.host_id`;

@@ -39,11 +39,19 @@ export function reconcileStore(db: Database): ReconcileStore {
         select id, ${reason}, ${dueAt}, ${attempts} from unnest(${idList(enrollments)}) as id
       `.execute(executorOf(tx));
     },
+    async enqueueUnlessQueued(tx, enrollments, reason, dueAt) {
+      await sql`
+        insert into recon_queue (enrollment_id, reason, due_at)
+        select id, ${reason}, ${dueAt} from unnest(${idList(enrollments)}) as id
+        where not exists (select from recon_queue q where q.enrollment_id = id)
+      `.execute(executorOf(tx));
+    },
     async enqueueDue(now, limit) {
       const { rows } = await sql<{ enrollment_id: number }>`
+        with due as materialized (select enrollment_id from op where next_at <= ${now} order by next_at limit ${limit})
         insert into recon_queue (enrollment_id, reason, due_at)
-        select distinct due.enrollment_id, 'due', ${now}::timestamptz
-        from (select enrollment_id from op where next_at <= ${now} order by next_at limit ${limit}) due
+        select distinct enrollment_id, 'due', ${now}::timestamptz from due
+        where not exists (select from recon_queue q where q.enrollment_id = due.enrollment_id)
         returning enrollment_id
       `.execute(db.read);
       return rows.length;

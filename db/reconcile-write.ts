@@ -1,7 +1,7 @@
 /** How decisions are written: a fixed number of statements, however many enrolments. */
 import { type RawBuilder, sql } from 'kysely';
 import type { Body, FactsWrite, NewCommand, OpsWrite, PlanWrite } from '../reconciler/ports.ts';
-import type { Fingerprint, Op } from '../reconciler/types.ts';
+import type { Op } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
 
 export async function writePlans(
@@ -13,15 +13,17 @@ export async function writePlans(
   const bodyIds = await internBodies(executor, bodies);
   await writeOps(executor, writes, now);
   await insertCommands(executor, writes, bodyIds, now);
-  const repaired = writes.map((write) => write.fingerprint && fingerprintText(write.fingerprint));
   await sql`
-    update recon r set rev = t.rev, op_count = t.op_count, checked_at = ${now}, applied_fp = coalesce(t.fp, r.applied_fp)
+    update recon r set rev = t.rev, op_count = t.op_count, checked_at = ${now},
+      applied_fp = coalesce(${bits(sql`t.high`, sql`t.low`)}, r.applied_fp)
     from unnest(${column(writes, (w) => w.row.enrollment)}::bigint[], ${column(writes, (w) => w.rev)}::int[],
-                ${column(writes, (w) => w.opCount)}::int[], ${sql.val(repaired.map((fp) => fp ?? null))}::bigint[])
-         as t (id, rev, op_count, fp)
+                ${column(writes, (w) => w.opCount)}::int[], ${column(writes, (w) => w.fingerprint?.high ?? null)}::int[],
+                ${column(writes, (w) => w.fingerprint?.low ?? null)}::int[])
+         as t (id, rev, op_count, high, low)
     where r.enrollment_id = t.id
   `.execute(executor);
   const woken = writes.filter((write) => write.commands.length > 0);
+  if (woken.length === 0) return;
   // One waiting push per enrolment. A push already on its way may be answered before this commits: it gets another.
   await sql`
     insert into push_outbox (enrollment_id, reason, due_at, created_at)
@@ -34,16 +36,17 @@ export async function writePlans(
 export async function writeFacts(executor: Executor, write: FactsWrite, now: Date): Promise<void> {
   await writeOps(executor, [write], now);
   await sql`
-    update recon set applied = ${sql.val([...write.applied])}::int[], applied_fp = ${fingerprintText(write.fingerprint)}::bigint,
+    update recon set applied = ${sql.val([...write.applied])}::int[],
+      applied_fp = ${bits(sql`${write.fingerprint.high}::int`, sql`${write.fingerprint.low}::int`)},
       actual_known = ${write.actualKnown}, observed_extra = ${JSON.stringify(write.observedExtra)}::jsonb,
       op_count = ${write.opCount}
     where enrollment_id = ${write.row.enrollment}
   `.execute(executor);
 }
 
-/** As a signed 64-bit decimal, the form of `recon.applied_fp`. */
-function fingerprintText(fingerprint: Fingerprint): string {
-  return ((BigInt(fingerprint.high) << 32n) | BigInt(fingerprint.low >>> 0)).toString();
+/** Two signed halves as the int8 they are halves of. */
+function bits(high: RawBuilder<unknown>, low: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`((${high}::bigint << 32) | (${low}::bigint & 4294967295))`;
 }
 
 /** Bytes travel only where the table lacks them: most batches of an edit repeat the same few. */

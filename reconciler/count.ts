@@ -16,14 +16,7 @@ export interface ProfileCounts {
 /** The other two are no part of a profile's scope. */
 export type InScopeState = Exclude<PairState, 'unmanaged' | 'not_in_scope'>;
 
-export const IN_SCOPE_STATES: readonly InScopeState[] = [
-  'verified',
-  'verifying',
-  'pending',
-  'removing',
-  'failed',
-  'waiting',
-];
+const IN_SCOPE_STATES: readonly InScopeState[] = ['verified', 'verifying', 'pending', 'removing', 'failed', 'waiting'];
 
 /** The state of every live profile of the team and channel for one enrolment, without words. */
 export function* profileStates(

@@ -5,7 +5,7 @@ import type { OpKind } from './types.ts';
  * transient: passes by itself · needs_user: somebody at the Mac has to do something · permanent: only another content
  * helps · unclassified: Apple's code is not in the catalogue, so a few retries and then the device's own words.
  */
-export type ErrorClass = 'transient' | 'needs_user' | 'permanent' | 'unclassified';
+type ErrorClass = 'transient' | 'needs_user' | 'permanent' | 'unclassified';
 
 export interface ClassifiedError {
   /** Stable; scripts may match on it. */

@@ -4,7 +4,7 @@ import type { CatalogueLabel, CatalogueProfile, GateSubject, WaitingReason } fro
 export type GateValue = 'yes' | 'no' | 'unknown';
 
 /** Why a label's membership is not known for a host. */
-export type UnknownCause = 'not_evaluated' | 'query_error' | 'label_missing';
+type UnknownCause = 'not_evaluated' | 'query_error' | 'label_missing';
 
 export type GateEvidence =
   | {

@@ -17,7 +17,7 @@ export interface HostPlan {
 }
 
 /** What the gate wishes for one slot: a version, to hold whatever is there, or nothing. */
-export type Wish = { readonly kind: 'version'; readonly versionId: number } | { readonly kind: 'hold' } | undefined;
+type Wish = { readonly kind: 'version'; readonly versionId: number } | { readonly kind: 'hold' } | undefined;
 
 /** Code in `op.reason` of an install that replaced a command already handed out: the device may hold the older content. */
 export const SUPERSEDED = 'superseded';
@@ -74,7 +74,7 @@ export function isSettled(catalogue: Catalogue, { row, ops }: Pick<HostFacts, 'r
 }
 
 /** The gate's wish per slot; a slot without an entry is not wanted. */
-export function wishesOf(catalogue: Catalogue, row: ReconRow): Map<number, Wish> {
+function wishesOf(catalogue: Catalogue, row: ReconRow): Map<number, Wish> {
   const { profiles, match } = matcherOf(catalogue, row);
   const answers = match(row);
   const wishes = new Map<number, Wish>();

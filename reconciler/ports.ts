@@ -82,7 +82,7 @@ export interface FactsWrite extends OpsWrite {
 }
 
 /** When and how an observer last answered for an enrolment. */
-export type ObserverWrite =
+type ObserverWrite =
   | { readonly source: 'osquery'; readonly state: OsqueryState; readonly at: Date }
   | { readonly source: 'profile_list'; readonly at: Date };
 
@@ -131,7 +131,9 @@ export interface ReconcileStore {
   claimAgain(tx: Tx, queueIds: readonly number[]): Promise<Claim>;
   postpone(tx: Tx, queueIds: readonly number[], attempts: number, reason: string, dueAt: Date): Promise<void>;
   enqueue(tx: Tx, enrollments: readonly EnrollmentRef[], reason: string, dueAt: Date, attempts?: number): Promise<void>;
-  /** Queue the enrolments whose ops have come due, at most `limit`. Answers how many. */
+  /** What is in the queue already, be it put aside, is not put there again: it would lose its back-off. */
+  enqueueUnlessQueued(tx: Tx, enrollments: readonly EnrollmentRef[], reason: string, dueAt: Date): Promise<void>;
+  /** The same for enrolments whose ops have come due, at most `limit` ops. Answers how many. */
   enqueueDue(now: Date, limit: number): Promise<number>;
 
   /** Locks without waiting. Enrolments that are not live any more are in neither list. */

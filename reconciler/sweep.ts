@@ -75,7 +75,7 @@ async function page(deps: SweepDeps, low: EnrollmentRef, high: EnrollmentRef): P
   const facts = await store.read(doubtful.map(({ row }) => row.enrollment));
   const found = facts.filter((one) => hasPlan(catalogue, one, now, settings));
   const queue = new Set([...repaired, ...found.map(({ row }) => row.enrollment)]);
-  if (queue.size > 0) await deps.unitOfWork.run((tx) => store.enqueue(tx, [...queue], AUDIT, now));
+  if (queue.size > 0) await deps.unitOfWork.run((tx) => store.enqueueUnlessQueued(tx, [...queue], AUDIT, now));
   return { hosts: rows.length, repaired: repaired.length, queued: queue.size };
 }
 

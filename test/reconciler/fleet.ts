@@ -6,7 +6,7 @@ import type { Channel, EnrollmentRef } from '../../core/enrollment.ts';
 import { monotonicIds } from '../../core/ids.ts';
 import type { Log } from '../../core/log.ts';
 import { systemRandom } from '../../core/system.ts';
-import type { Tx } from '../../core/tx.ts';
+import type { Tx, UnitOfWork } from '../../core/tx.ts';
 import { type Database, executorOf } from '../../db/database.ts';
 import { reconcileStore } from '../../db/reconcile-store.ts';
 import type { CommandBody } from '../../reconciler/ports.ts';
@@ -17,7 +17,7 @@ import { enrolledHost, TOPIC } from '../support/rows.ts';
 import { digest, witness } from './world.ts';
 
 /** A clock that tests move. */
-export class Hands {
+class Hands {
   #now = new Date('2026-03-01T12:00:00Z');
   now(): Date {
     return this.#now;
@@ -30,7 +30,7 @@ export class Hands {
 /** Whatever its name is, it is the one that this enrolment was made with. */
 const ENROLLMENT_PROFILE = 'com.example.enrolment';
 
-export const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 export interface ProfileSpec {
   readonly team?: number;
@@ -69,13 +69,17 @@ export class Fleet {
           : 'list',
     );
 
-  reconciler(settings: Partial<ReconcilerSettings> = {}, commandBody = this.commandBody, log = quiet): Reconciler {
+  reconciler(
+    settings: Partial<ReconcilerSettings> = {},
+    commandBody = this.commandBody,
+    unitOfWork: UnitOfWork = this.db,
+  ): Reconciler {
     return createReconciler({
       store: reconcileStore(this.db),
-      unitOfWork: this.db,
+      unitOfWork,
       clock: this.clock,
       ids: this.ids,
-      log,
+      log: quiet,
       key: { digest },
       commandBody,
       settings,
@@ -256,14 +260,14 @@ export class Fleet {
     const [verb, what = ''] = says.split(' ');
     if (verb === 'remove') mac.holds.delete(what);
     if (verb === 'install')
-      mac.holds.set(this.identifiers.get(Number(what)) ?? '?', witness(Number(what)).toUpperCase());
+      mac.holds.set(this.versions.get(Number(what))?.identifier ?? '?', witness(Number(what)).toUpperCase());
   }
-  readonly identifiers = new Map<number, string>();
-  async learnIdentifiers(): Promise<void> {
-    const { rows } = await sql<{ id: number; identifier: string }>`
-      select v.id, s.identifier from profile_version v join profile p on p.id = v.profile_id join slot s on s.id = p.slot_id
+  readonly versions = new Map<number, { identifier: string; channel: Channel }>();
+  async learnVersions(): Promise<void> {
+    const { rows } = await sql<{ id: number; identifier: string; channel: Channel }>`
+      select v.id, s.identifier, s.channel from profile_version v join profile p on p.id = v.profile_id join slot s on s.id = p.slot_id
     `.execute(this.db.read);
-    for (const row of rows) this.identifiers.set(row.id, row.identifier);
+    for (const { id, ...where } of rows) this.versions.set(id, where);
   }
 
   /** The report of a command, carried out as the device protocol does it: a late one changes nothing. */
@@ -327,7 +331,7 @@ export class Fleet {
 
   /** Fetch, obey and acknowledge until there is nothing left. */
   async pollAll(reconciler: Reconciler, mac: Mac): Promise<number> {
-    await this.learnIdentifiers();
+    await this.learnVersions();
     for (let count = 0; ; count += 1) {
       const command = await this.fetch(mac);
       if (command === undefined) return count;

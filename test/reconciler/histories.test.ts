@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import type { Channel } from '../../core/enrollment.ts';
 import type { Database } from '../../db/database.ts';
 import type { IncludeMode } from '../../reconciler/types.ts';
 import { eachDatabase } from '../support/databases.ts';
@@ -34,6 +35,7 @@ const event = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('upload' as const),
       name: fc.nat(3),
+      channel: fc.constantFrom<Channel>('device', 'device', 'user'),
       mode: fc.constantFrom<IncludeMode>('none', 'any', 'all'),
       include: labels,
       exclude: fc.constantFrom<number[]>([], [], [2]),
@@ -104,6 +106,7 @@ class History {
           await fleet.upload({
             team: this.teams[one.name % 2] as number,
             identifier: `com.example.${one.name >> 1}`,
+            channel: one.channel,
             includeMode: one.mode,
             include: one.include.map((at) => this.labels[at] as number),
             exclude: one.exclude.map((at) => this.labels[at] as number),
@@ -135,6 +138,8 @@ class History {
     const { fleet, reconciler } = this;
     switch (one.kind) {
       case 'labels': {
+        // Labels belong to the host, and the user's channel is of the first.
+        if (concerned === this.macs.at(-1)) return;
         const members = one.members.map((at) => this.labels[at] as number);
         this.memberOf.set(concerned, members);
         return fleet.answerLabels(
@@ -144,6 +149,7 @@ class History {
         );
       }
       case 'move':
+        if (concerned === this.macs.at(-1)) return;
         return fleet.moveTeam(concerned, this.teams[one.team] as number);
       case 'poll':
         return this.poll(concerned, one.behaviour);
@@ -158,13 +164,16 @@ class History {
         concerned.holds.delete(`com.example.${one.name}`);
         return;
       case 'put back': {
-        const found = [...fleet.identifiers][one.which];
-        if (found !== undefined) concerned.holds.set(found[1], witness(found[0]));
+        // Of its own channel: on the other it would be somebody else's profile, shown and left alone.
+        const channel = concerned === this.macs.at(-1) ? 'user' : 'device';
+        const own = [...fleet.versions].filter(([, version]) => version.channel === channel);
+        const [id, version] = own[one.which] ?? [];
+        if (id !== undefined && version !== undefined) concerned.holds.set(version.identifier, witness(id));
         return;
       }
       case 're-enrolled':
-        // Labels count as not evaluated until the host answers again.
-        return fleet.reenrol(reconciler, concerned);
+        // Labels count as not evaluated until the host answers again. A user channel begins with its device.
+        return concerned === this.macs.at(-1) ? undefined : fleet.reenrol(reconciler, concerned);
       default:
         return;
     }
@@ -172,7 +181,7 @@ class History {
 
   async poll(one: Mac, behaviour: (typeof BEHAVIOURS)[number]): Promise<void> {
     const { fleet, reconciler } = this;
-    await fleet.learnIdentifiers();
+    await fleet.learnVersions();
     const command = await fleet.fetch(one);
     if (command === undefined || behaviour === 'is busy') return;
     if (behaviour === 'fails') {
@@ -230,11 +239,13 @@ async function live(db: Database, events: readonly Event[]): Promise<void> {
   const ids: number[] = [];
   for (let index = 0; index < LABELS; index += 1) ids.push(await fleet.label(`L${index}`));
   const history = new History(fleet, [1, second], ids);
-  for (let index = 0; index < MACS; index += 1) history.macs.push(await fleet.mac(history.reconciler));
+  for (let index = 1; index < MACS; index += 1) history.macs.push(await fleet.mac(history.reconciler));
+  // The last one is the user channel of the first.
+  history.macs.push(await fleet.user(history.reconciler, history.macs[0] as Mac));
   for (const one of events) await history.happen(one);
 
   fleet.clock.forward(2 * DAY);
-  for (const one of history.macs) await fleet.answerLabels(one, history.memberOf.get(one) ?? []);
+  for (const one of history.macs.slice(0, -1)) await fleet.answerLabels(one, history.memberOf.get(one) ?? []);
   for (let round = 0; round < 3; round += 1) await history.goodRound();
   const stuck = await history.givenUp();
   if (stuck.length > 0) {
@@ -246,8 +257,9 @@ async function live(db: Database, events: readonly Event[]): Promise<void> {
   for (const one of history.macs) {
     expect(new Map([...one.holds].sort()), `Mac ${one.enrollment}`).toEqual(ideal.get(one.enrollment));
     const { profiles } = await history.reconciler.reads.hostProfiles(one.hostId);
-    const states = profiles.map((pair) => `${pair.identifier} ${pair.state}`);
-    expect(states.filter((state) => !/ (verified|not_in_scope)$/.test(state))).toEqual([]);
+    const own = profiles.filter((pair) => (pair.channel === 'user') === (one === history.macs.at(-1)));
+    const states = own.map((pair) => `${pair.identifier} ${pair.state} ${pair.waiting ?? ''}`.trim());
+    expect(states.filter((state) => !/ (verified|not_in_scope|waiting no_user_channel)$/.test(state))).toEqual([]);
     expect(states.filter((state) => state.endsWith(' verified')).length).toBe(one.holds.size);
   }
   const again = await history.reconciler.audit();

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import type { UnitOfWork } from '../../core/tx.ts';
 import type { Database } from '../../db/database.ts';
 import type { CommandBody } from '../../reconciler/ports.ts';
 import { eachDatabase } from '../support/databases.ts';
@@ -96,7 +97,7 @@ eachDatabase((kind, open) => {
       const mac = await fleet.mac(reconciler);
       await fleet.upload({ identifier: 'com.example.a' });
       await reconciler.tick();
-      await fleet.learnIdentifiers();
+      await fleet.learnVersions();
       const list = await fleet.fetch(mac);
       await fleet.answer(reconciler, mac, list?.uuid ?? '');
       const command = await fleet.fetch(mac);
@@ -375,6 +376,48 @@ eachDatabase((kind, open) => {
     }));
 
   if (kind === 'postgres') {
+    test('processes that stall and die in the middle: no second live command, no pair forgotten', () =>
+      world(async (fleet) => {
+        let faults = 0;
+        let draws = 0;
+        // Every third unit of work dies after its writes and before its commit, every other one dawdles there.
+        const mortal: UnitOfWork = {
+          run: (work) =>
+            fleet.db.run(async (tx) => {
+              const result = await work(tx);
+              draws += 1;
+              if (draws % 3 === 0) {
+                faults += 1;
+                throw new Error('killed');
+              }
+              if (draws % 2 === 0) await new Promise((resolve) => setTimeout(resolve, draws % 20));
+              return result;
+            }),
+        };
+        const replicas = Array.from({ length: 3 }, () =>
+          fleet.reconciler({ batchSize: 5, quarantineBackoffMs: 1000 }, undefined, mortal),
+        );
+        const survivor = fleet.reconciler();
+        const macs: Mac[] = [];
+        for (let index = 0; index < 12; index += 1) macs.push(await fleet.mac(survivor));
+        const profile = await fleet.upload({ identifier: 'com.example.a' });
+        for (let turn = 0; turn < 12; turn += 1) {
+          if (turn % 2 === 0) await fleet.edit(profile);
+          await Promise.allSettled(replicas.map((one) => one.drain()));
+          await fleet.invariants();
+          fleet.clock.forward(500);
+        }
+        expect(faults).toBeGreaterThan(10);
+        fleet.clock.forward(2 * 60 * MINUTE);
+        await survivor.audit();
+        expect(await fleet.liveCommands()).toHaveLength(24);
+        for (const mac of macs) await fleet.pollAll(survivor, mac);
+        fleet.clock.forward(MINUTE);
+        for (const mac of macs) await fleet.report(survivor, mac);
+        expect((await survivor.reads.counters()).profiles).toMatchObject([{ inScope: 12, states: { verified: 12 } }]);
+        expect(await survivor.audit()).toMatchObject({ commands: 0, failed: 0 });
+      }));
+
     test('several processes at once: never two live commands for a slot, nothing missed', () =>
       world(async (fleet) => {
         const replicas = Array.from({ length: 3 }, () => fleet.reconciler({ batchSize: 7 }));
