@@ -8,6 +8,7 @@ import { type ServerChild, startServerChild } from './child.ts';
 import { DEMO_LABELS } from './content.ts';
 import { declare, enrollLink, newEnrollSecret, setLabel } from './declare.ts';
 import type { DemoOptions } from './options.ts';
+import { patient } from './patient.ts';
 import type { Progress } from './progress.ts';
 import { type DemoState, saveDemoState } from './state.ts';
 
@@ -71,7 +72,7 @@ export async function startWorld(
   let server: ServerChild | undefined;
   try {
     server = await launch();
-    const client = clientFor(serverFolder);
+    const client = patient(clientFor(serverFolder));
     await declare(client, apns.push);
     fleet = new Fleet({
       count: state.macs,

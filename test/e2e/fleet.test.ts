@@ -75,19 +75,22 @@ eachStore((open) => {
       for (const { reason } of failed) expect(reason).toMatch(/acknowledged/i);
     });
 
-    it('a profile removed by hand comes back, and one that was deleted goes', async () => {
+    it('a profile removed by hand comes back', async () => {
       const honest = scene.world.fleet.macs[1] as FleetMac;
+      const has = () => honest.mac.profiles('device').some((one) => one.identifier === 'com.example.updates');
       expect(honest.mac.removeByHand('com.example.updates')).toBe(true);
-      const { profiles } = (await scene.world.client.get('/profiles')) as {
-        profiles: { id: number; identifier: string }[];
-      };
-      await expect
-        .poll(() => honest.mac.profiles('device').some((one) => one.identifier === 'com.example.updates'), {
-          timeout: 60_000,
-          interval: 300,
-        })
-        .toBe(true);
-      expect(profiles.length).toBe(4);
+      await expect.poll(has, { timeout: 60_000, interval: 300 }).toBe(true);
+      expect(await scene.converge()).toEqual([]);
+    });
+
+    it('a profile deleted on the server leaves every Mac, and nothing else moves', async () => {
+      const { client, fleet } = scene.world;
+      const { profiles } = (await client.get('/profiles')) as { profiles: { id: number; identifier: string }[] };
+      const updates = profiles.find((one) => one.identifier === 'com.example.updates');
+      await client.delete(`/profiles/${updates?.id}`);
+      const left = () => fleet.macs.flatMap(({ mac }) => mac.profiles('device').map((one) => one.identifier));
+      await expect.poll(() => left().includes('com.example.updates'), { timeout: 60_000, interval: 300 }).toBe(false);
+      expect(left().filter((one) => one === 'com.example.screenlock')).toHaveLength(fleet.macs.length - 1);
     });
 
     it('no secret of the server is in its log', () => {
