@@ -278,5 +278,5 @@ eachDatabase((_kind, open) => {
     } finally {
       await db.close();
     }
-  }, 600_000);
+  }, 60_000 + 2000 * RUNS);
 });
