@@ -73,6 +73,10 @@ const MDM_UUID = '33333333-3333-4333-8333-333333333333';
 export const ENROLLMENT_IDENTIFIER = 'org.example.enrollment';
 export const TOPIC = 'com.apple.mgmt.External.00000000-0000-4000-8000-000000000000';
 
+export function put(dict: Dict, key: string, value: Writable | undefined): void {
+  dict[key] = value;
+}
+
 export class TinyServer {
   readonly received: Received[] = [];
   /** Handed out first to last; a command leaves with a result that is not NotNow. */
