@@ -195,6 +195,16 @@ eachDatabase((_kind, open) => {
       expect((await victim.idle()).command).toBeDefined();
     });
 
+    test('AUT-03 a quarantined certificate stays quarantined when the Mac re-enrols', async () => {
+      const victim = await enrolled();
+      const thief = await world.device({ udid: victim.udid, serial: victim.serial });
+      await thief.authenticate();
+      const again = await world.device({ udid: victim.udid, serial: victim.serial, intent: victim.serial });
+      await again.enrol();
+      expect(await thief.tokenUpdate({ PushMagic: 'thief' })).toMatchObject({ status: 200 });
+      expect(await view(victim.udid)).toMatchObject({ generation: 2, quarantinedCertificates: 1 });
+    });
+
     test('AUT-03 a link-only certificate with a live serial number under a fresh UDID is quarantined too', async () => {
       const victim = await enrolled();
       const thief = await world.device({ serial: victim.serial });
@@ -268,6 +278,7 @@ eachDatabase((_kind, open) => {
       const newIdentity = await world.issue({ renews: ref, key: ecKey() });
       world.effects.length = 0;
       device.identity = newIdentity;
+      expect((await device.authenticate()).status).toBe(200);
       expect((await device.authenticate()).status).toBe(200);
       device.identity = oldIdentity;
       expect((await device.idle()).command).toBe(commandUuid);
