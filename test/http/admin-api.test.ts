@@ -1,0 +1,486 @@
+import { readFileSync } from 'node:fs';
+import type { Router } from 'express';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ERROR_CODES } from '../../core/errors.ts';
+import { commandRoutes } from '../../http/routes/commands.ts';
+import { enrollLinkRoutes } from '../../http/routes/enroll-links.ts';
+import { hostRoutes } from '../../http/routes/hosts.ts';
+import { labelRoutes } from '../../http/routes/labels.ts';
+import { osquerySecretRoutes } from '../../http/routes/osquery-secrets.ts';
+import { profileRoutes } from '../../http/routes/profiles.ts';
+import { pushCertificateRoutes } from '../../http/routes/push-certificates.ts';
+import { teamRoutes } from '../../http/routes/teams.ts';
+import { payload, upload } from '../profiles/mobileconfigs.ts';
+import { hasPostgres } from '../support/databases.ts';
+import { endPglite } from '../support/pglite-pool.ts';
+import { type EnrolledHost, enrolledHost } from '../support/rows.ts';
+import { type Call, type Reply, startTestServer, type TestServer } from './started-server.ts';
+
+/** Every route there is, read from the routers themselves: `POST /profiles`. Making a router calls none of its deps. */
+const NOBODY = {} as never;
+const ROUTERS: readonly Router[] = [
+  hostRoutes(NOBODY),
+  profileRoutes(NOBODY),
+  labelRoutes({ labels: NOBODY }),
+  teamRoutes(NOBODY),
+  commandRoutes(NOBODY),
+  enrollLinkRoutes(NOBODY),
+  pushCertificateRoutes(NOBODY),
+  osquerySecretRoutes(NOBODY),
+];
+const ROUTES = ROUTERS.flatMap((router) =>
+  router.stack.flatMap(({ route }) =>
+    (route?.stack ?? []).map((layer) => `${layer.method.toUpperCase()} ${route?.path}`),
+  ),
+);
+
+/** One malformed request: what stands after the route's path or in its place, the body, the answer. */
+interface Bad {
+  readonly at: string;
+  readonly body?: Uint8Array | string;
+  readonly status: number;
+  readonly code: string;
+}
+const bad = (at: string, status: number, code: string, body?: Uint8Array | string): Bad => ({
+  at,
+  status,
+  code,
+  ...(body === undefined ? {} : { body }),
+});
+
+const NOT_JSON = [
+  '',
+  '{',
+  'null',
+  '[]',
+  '"x"',
+  '5',
+  '[1',
+  'NaN',
+  '\ufeff{}',
+  '['.repeat(100_000),
+  '{"__proto__":{"admin":true}}',
+  '{"unknown":1}',
+];
+const HOST = '/hosts/no-such-host';
+
+function badJson(at: string, ...more: readonly (readonly [object, number, string])[]): readonly Bad[] {
+  return [
+    ...NOT_JSON.map((body) => bad(at, 400, 'request_malformed', body)),
+    ...more.map(([body, status, code]) => bad(at, status, code, JSON.stringify(body))),
+  ];
+}
+const badIds = (path: (id: string) => string, code: string): readonly Bad[] => [
+  ...['0', '999999', '2147483647'].map((id) => bad(path(id), 404, code)),
+  ...['-1', '1.5', '1e3', 'abc', '2147483648', '99999999999999999999', '%20', "1'--", '..%2f1', '%D9%A3', '0x1'].map(
+    (id) => bad(path(id), 404, 'not_found'),
+  ),
+  bad(path('%00'), 400, 'request_malformed'),
+  bad(path('%E0%A4%A'), 400, 'request_malformed'),
+];
+const badHosts = (path: (host: string) => string, body?: string): readonly Bad[] => [
+  ...[
+    'no-such-host',
+    '00000000-0000-7000-8000-000000000000',
+    "';--",
+    '..%2f',
+    '%20',
+    '%F0%9F%98%80',
+    '__proto__',
+    'x'.repeat(5000),
+    '*',
+    '%25',
+  ].map((host) => bad(path(host), 404, 'host_not_found', body)),
+  bad(path('%00'), 400, 'request_malformed', body),
+  bad(path('%ZZ'), 400, 'request_malformed', body),
+];
+const members = (method: string): readonly Bad[] => [
+  ...badJson(
+    '/labels/here/hosts',
+    [{ hosts: 'x' }, 400, 'request_malformed'],
+    [{ hosts: [5] }, 400, 'request_malformed'],
+    [{ hosts: [], more: 1 }, 400, 'request_malformed'],
+    [{ hosts: ['a\0b'] }, 400, 'request_malformed'],
+    [{ hosts: ['no-such-host'] }, 404, 'host_not_found'],
+  ),
+  bad(`/labels/nowhere/hosts`, 404, 'label_not_found', JSON.stringify({ hosts: [] })),
+  bad(`/labels/%00/hosts`, 400, 'request_malformed', JSON.stringify({ hosts: [] })),
+  bad(`/labels/here/hosts`, 413, 'request_too_large', JSON.stringify({ hosts: [method.padEnd(1_100_000)] })),
+];
+const NAMES = ['', '   ', 'a\nb', 'a\0b', 'x'.repeat(256)].map((name) => [{ name }, 400, 'request_malformed'] as const);
+
+const CASES: Readonly<Record<string, readonly Bad[]>> = {
+  'GET /hosts': [
+    ...[
+      'limit=0',
+      'limit=501',
+      'limit=-1',
+      'limit=1.5',
+      'limit=x',
+      'limit=',
+      'cursor=x',
+      'cursor=',
+      'unknown=1',
+      'team=%00',
+      `query=${'x'.repeat(256)}`,
+      '__proto__=1',
+    ].map((query) => bad(`/hosts?${query}`, 400, 'request_malformed')),
+  ],
+  'GET /hosts/:host': badHosts((host) => `/hosts/${host}`),
+  'PUT /hosts/:host/team': [
+    ...badHosts((host) => `/hosts/${host}/team`, '{"team":"Default"}'),
+    ...badJson(
+      `${HOST}/team`,
+      [{ team: 'nowhere' }, 404, 'team_not_found'],
+      [{ team: 5 }, 400, 'request_malformed'],
+      [{ team: 'a\0' }, 400, 'request_malformed'],
+      [{ team: 'Default', x: 1 }, 400, 'request_malformed'],
+    ),
+  ],
+  'GET /hosts/:host/profiles': badHosts((host) => `/hosts/${host}/profiles`),
+  'GET /hosts/:host/profiles/:identifier/why': [
+    ...badHosts((host) => `/hosts/${host}/profiles/x/why`),
+    bad('/hosts/SERIAL/profiles/no.such.profile/why', 404, 'profile_not_found'),
+    bad('/hosts/SERIAL/profiles/%00/why', 400, 'request_malformed'),
+  ],
+  'POST /profiles': [
+    bad('/profiles', 400, 'profile_malformed', ''),
+    bad('/profiles', 400, 'profile_malformed', '{}'),
+    bad('/profiles', 400, 'profile_malformed', Buffer.from('bplist00')),
+    bad('/profiles', 400, 'profile_malformed', '<!DOCTYPE plist [<!ENTITY a "b">]><plist><dict/></plist>'),
+    bad('/profiles', 422, 'profile_invalid', upload({ PayloadVersion: 2 })),
+    bad('/profiles', 422, 'profile_invalid', upload({ PayloadIdentifier: 'org.espalier.enrollment' })),
+    bad('/profiles?team=nowhere', 404, 'team_not_found', upload()),
+    bad('/profiles?label=nowhere', 404, 'label_not_found', upload()),
+    bad('/profiles?exclude_label=nowhere', 404, 'label_not_found', upload()),
+    ...[
+      'unknown=1',
+      'include=some',
+      'include=all',
+      'label=%00',
+      'label=here&label=here',
+      'include=none&label=here',
+      'name=',
+      `name=${'x'.repeat(256)}`,
+      'name=a%00',
+      'min_os=x',
+      'min_os=',
+      'max_os=14.1.1.1',
+      'team=%00',
+    ].map((query) => bad(`/profiles?${query}`, 400, 'request_malformed', upload())),
+    bad('/profiles', 413, 'request_too_large', Buffer.alloc(33 * 1024 * 1024)),
+  ],
+  'GET /profiles': [
+    bad('/profiles?team=nowhere', 404, 'team_not_found'),
+    bad('/profiles?team=%00', 400, 'request_malformed'),
+    bad('/profiles?unknown=1', 400, 'request_malformed'),
+  ],
+  'GET /profiles/:id': badIds((id) => `/profiles/${id}`, 'profile_not_found'),
+  'DELETE /profiles/:id': badIds((id) => `/profiles/${id}`, 'profile_not_found'),
+  'GET /profiles/:id/versions/:version/mobileconfig': [
+    ...badIds((id) => `/profiles/${id}/versions/1/mobileconfig`, 'profile_not_found'),
+    ...badIds((id) => `/profiles/1/versions/${id}/mobileconfig`, 'profile_not_found'),
+  ],
+  'GET /labels': [],
+  'POST /labels': badJson(
+    '/labels',
+    ...NAMES,
+    [{ name: 5 }, 400, 'request_malformed'],
+    [{ name: 'here' }, 409, 'label_exists'],
+    [{ name: 'x', kind: 'dynamic' }, 400, 'request_malformed'],
+  ),
+  'PUT /labels/:label/hosts': members('PUT'),
+  'POST /labels/:label/hosts': members('POST'),
+  'DELETE /labels/:label/hosts': members('DELETE'),
+  'DELETE /labels/:label': [
+    bad('/labels/nowhere', 404, 'label_not_found'),
+    bad('/labels/%00', 400, 'request_malformed'),
+    bad('/labels/aimed', 409, 'conflict'),
+  ],
+  'GET /teams': [],
+  'POST /teams': badJson(
+    '/teams',
+    ...NAMES,
+    [{ name: null }, 400, 'request_malformed'],
+    [{ name: 'Default' }, 409, 'team_exists'],
+  ),
+  'GET /hosts/:host/commands': [
+    ...badHosts((host) => `/hosts/${host}/commands`),
+    ...['limit=0', 'limit=201', 'limit=x', 'unknown=1'].map((query) =>
+      bad(`/hosts/SERIAL/commands?${query}`, 400, 'request_malformed'),
+    ),
+  ],
+  'POST /hosts/:host/commands': [
+    ...badHosts((host) => `/hosts/${host}/commands`, 'x'),
+    bad('/hosts/SERIAL/commands', 400, 'plist_malformed', ''),
+    bad('/hosts/SERIAL/commands', 400, 'plist_malformed', '{"RequestType":"DeviceLock"}'),
+    bad('/hosts/SERIAL/commands', 400, 'plist_malformed', Buffer.from('bplist00')),
+    bad(
+      '/hosts/SERIAL/commands',
+      400,
+      'plist_entity_refused',
+      '<!DOCTYPE plist [<!ENTITY a "b">]><plist><dict/></plist>',
+    ),
+    bad('/hosts/SERIAL/commands', 400, 'plist_too_deep', `<plist>${'<array>'.repeat(100)}`),
+    ...[
+      '<array/>',
+      '<dict/>',
+      '<string>x</string>',
+      '<dict><key>RequestType</key><integer>1</integer></dict>',
+      '<dict><key>RequestType</key><string>LaunchMissiles</string></dict>',
+      '<dict><key>Command</key><dict/></dict>',
+      '<dict><key>CommandUUID</key><string>a b</string><key>Command</key><dict><key>RequestType</key><string>ProfileList</string></dict></dict>',
+    ].map((inside) => bad('/hosts/SERIAL/commands', 422, 'command_invalid', `<plist version="1.0">${inside}</plist>`)),
+    bad('/hosts/SERIAL/commands?channel=user', 422, 'command_invalid', '<plist><dict/></plist>'),
+    bad('/hosts/SERIAL/commands?channel=both', 400, 'request_malformed', '<plist><dict/></plist>'),
+    bad('/hosts/SERIAL/commands?unknown=1', 400, 'request_malformed', '<plist><dict/></plist>'),
+    bad('/hosts/SERIAL/commands', 413, 'request_too_large', Buffer.alloc(33 * 1024 * 1024)),
+  ],
+  'GET /hosts/:host/commands/:uuid': [
+    ...badHosts((host) => `/hosts/${host}/commands/x`),
+    ...['x', 'x'.repeat(5000), "';--", '%20'].map((uuid) =>
+      bad(`/hosts/SERIAL/commands/${uuid}`, 404, 'command_not_found'),
+    ),
+    bad('/hosts/SERIAL/commands/%00', 400, 'request_malformed'),
+  ],
+  'POST /enroll-links': badJson(
+    '/enroll-links',
+    ...[
+      { uses: 0 },
+      { uses: '1' },
+      { uses: 1.5 },
+      { uses: 1e9 },
+      { ttl_seconds: 1 },
+      { ttl_seconds: 1e12 },
+      { serial_number: '' },
+      { serial_number: 'a\0' },
+      { serial_number: 'x'.repeat(65) },
+      { team: null },
+    ].map((body) => [body, 400, 'request_malformed'] as const),
+    [{ team: 'nowhere' }, 404, 'team_not_found'],
+  ),
+  'GET /push-certificates': [],
+  'PUT /push-certificates': badJson(
+    '/push-certificates',
+    [{ certificate: 'x' }, 400, 'request_malformed'],
+    [{ certificate: '', private_key: '' }, 400, 'request_malformed'],
+    [{ certificate: 'x', private_key: 'y' }, 422, 'push_certificate_invalid'],
+    [
+      { certificate: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', private_key: 'y' },
+      422,
+      'push_certificate_invalid',
+    ],
+  ),
+  'POST /osquery/enroll-secrets': badJson(
+    '/osquery/enroll-secrets',
+    [{ team: 'nowhere' }, 404, 'team_not_found'],
+    [{ team: 5 }, 400, 'request_malformed'],
+  ),
+};
+
+function eachServer(tests: (get: () => { server: TestServer; host: EnrolledHost }) => void): void {
+  for (const kind of ['pglite', 'postgres'] as const) {
+    describe.skipIf(kind === 'postgres' && !hasPostgres)(kind, () => {
+      let server: TestServer;
+      let host: EnrolledHost;
+      beforeAll(async () => {
+        server = await startTestServer(kind, async (db) => {
+          host = await enrolledHost(db);
+        });
+        for (const name of ['here', 'aimed'])
+          await server.admin({ method: 'POST', path: '/api/v1/labels', body: JSON.stringify({ name }) });
+        const aimed = upload({ PayloadIdentifier: 'com.example.aimed', PayloadContent: [payload(1)] });
+        await server.admin({ method: 'POST', path: '/api/v1/profiles?label=aimed', body: aimed });
+      });
+      afterAll(async () => {
+        await server.stop();
+        await endPglite();
+      });
+      tests(() => ({ server, host }));
+    });
+  }
+}
+
+function expectProblem(reply: Reply, status: number, code: string, what: string): void {
+  expect([what, reply.status, reply.headers['content-type']]).toEqual([what, status, 'application/problem+json']);
+  const problem = JSON.parse(reply.text);
+  expect([what, problem.code]).toEqual([what, code]);
+  expect(problem).toMatchObject({
+    status,
+    type: `urn:espalier:problem:${code}`,
+    title: expect.any(String),
+    detail: expect.any(String),
+    request_id: expect.any(String),
+  });
+  expect(ERROR_CODES).toContain(problem.code);
+  expect(reply.text).not.toMatch(/node_modules|\.ts:\d|select |insert /);
+  expectSecure(reply);
+}
+
+function expectSecure({ headers }: Reply): void {
+  expect(headers).toMatchObject({
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'referrer-policy': 'no-referrer',
+  });
+  expect(headers['x-powered-by']).toBeUndefined();
+}
+
+it('the table of malformed requests has every route, and every route is in it', () => {
+  expect(Object.keys(CASES).sort()).toEqual([...ROUTES].sort());
+});
+
+eachServer((get) => {
+  const api = (call: Call) => get().server.admin({ ...call, path: `/api/v1${call.path}` });
+
+  /** Everything a refused request might have changed, as the API shows it. */
+  async function state(): Promise<unknown> {
+    const paths = [
+      '/hosts',
+      '/labels',
+      '/teams',
+      '/profiles',
+      '/push-certificates',
+      `/hosts/${get().host.udid}/commands`,
+      `/hosts/${get().host.udid}`,
+    ];
+    const replies = await Promise.all(paths.map((path) => api({ method: 'GET', path })));
+    return replies.map(({ status, text }) => {
+      expect(status).toBe(200);
+      const { as_of: _asOf, ...rest } = JSON.parse(text);
+      return rest;
+    });
+  }
+
+  describe.each(ROUTES)('%s', (route) => {
+    const method = route.slice(0, route.indexOf(' '));
+    const example = `/api/v1${route.slice(route.indexOf(' ') + 1).replace(/:\w+/g, 'x')}`;
+
+    it('is behind the token', async () => {
+      const { server } = get();
+      const wrong = [
+        '',
+        'Bearer',
+        'Bearer ',
+        `Bearer ${server.token}x`,
+        `Bearer ${server.token.slice(0, -1)}`,
+        `Basic ${server.token}`,
+        server.token,
+        'Bearer null',
+        `Bearer ${server.token} x`,
+      ];
+      for (const authorization of wrong) {
+        const reply = await server.admin({ method, path: example, headers: { authorization } });
+        expectProblem(reply, 401, 'unauthorized', `${route} with ${authorization.slice(0, 12)}`);
+        expect(reply.headers['www-authenticate']).toBe('Bearer');
+        expect(reply.text).not.toContain(server.token);
+      }
+    });
+
+    it('refuses what is malformed, says why, and changes nothing', async () => {
+      const cases = CASES[route] ?? [];
+      const before = await state();
+      for (const { at, body, status, code } of cases) {
+        const path = at.replace('SERIAL', get().host.udid);
+        const reply = await api({ method, path, ...(body === undefined ? {} : { body }) });
+        expectProblem(reply, status, code, `${method} ${at.slice(0, 100)} ${String(body ?? '').slice(0, 60)}`);
+      }
+      expect(await state()).toEqual(before);
+    });
+
+    it('has a limit: no body of any length is waited for', async () => {
+      const reply = await get().server.admin({ method, path: example, headers: { 'content-length': '1099511627776' } });
+      // A route that reads no body answers without it.
+      const readsNone = method === 'GET' || (method === 'DELETE' && !route.endsWith('/hosts'));
+      expect(reply.status === 413).toBe(!readsNone);
+      expect((await get().server.admin({ method: 'GET', path: '/livez' })).status).toBe(200);
+    });
+  });
+
+  it('a refused profile is answered with every finding and its place', async () => {
+    const body = upload({
+      PayloadVersion: 2,
+      PayloadContent: [payload(1, { PayloadUUID: 'x', PayloadType: 'com.apple.mdm' })],
+    });
+    const { status, text } = await api({ method: 'POST', path: '/profiles', body });
+    expect(status).toBe(422);
+    const findings = JSON.parse(text).findings as { code: string; path: string; severity: string }[];
+    expect(findings.map(({ code, path, severity }) => `${severity} ${code} ${path}`)).toEqual([
+      'error payload_version_unsupported PayloadVersion',
+      'error payload_type_forbidden PayloadContent[0].PayloadType',
+      'warning uuid_malformed PayloadContent[0].PayloadUUID',
+    ]);
+  });
+
+  it('a fault in the text of a profile is located', async () => {
+    const { text } = await api({
+      method: 'POST',
+      path: '/profiles',
+      body: '<plist>\n<dict>\n<key>A</key><integer>x</integer></dict></plist>',
+    });
+    expect(JSON.parse(text)).toMatchObject({ code: 'profile_malformed', place: { line: 3, path: 'A' } });
+  });
+
+  it('what is well-formed is done: upload, download, list, delete, command', async () => {
+    const body = upload({ PayloadIdentifier: 'com.example.good' });
+    const created = await api({ method: 'POST', path: '/profiles?label=here&min_os=14', body });
+    expect([created.status, JSON.parse(created.text).outcome]).toEqual([201, 'created']);
+    expectSecure(created);
+    const { id, version_id } = JSON.parse(created.text);
+    const download = await api({ method: 'GET', path: `/profiles/${id}/versions/${version_id}/mobileconfig` });
+    expect([download.status, download.text]).toEqual([200, body.toString('utf8')]);
+    expect(JSON.parse((await api({ method: 'GET', path: `/profiles/${id}` })).text)).toMatchObject({
+      include: 'any',
+      labels: ['here'],
+      min_os: '14',
+    });
+    expect((await api({ method: 'DELETE', path: `/profiles/${id}` })).status).toBe(200);
+    expect((await api({ method: 'GET', path: `/profiles/${id}` })).status).toBe(404);
+
+    const command =
+      '<plist version="1.0"><dict><key>CommandUUID</key><string>C-1</string><key>Command</key><dict><key>RequestType</key><string>ProfileList</string></dict></dict></plist>';
+    const queued = await api({ method: 'POST', path: `/hosts/${get().host.udid}/commands`, body: command });
+    expect([queued.status, JSON.parse(queued.text).command_uuid]).toEqual([202, 'C-1']);
+    expectProblem(
+      await api({ method: 'POST', path: `/hosts/${get().host.udid}/commands`, body: command }),
+      409,
+      'conflict',
+      'the same CommandUUID',
+    );
+  });
+
+  it('methods and paths that do not exist are not found, with the token', async () => {
+    for (const [method, path] of [
+      ['PATCH', '/hosts'],
+      ['PUT', '/profiles'],
+      ['GET', '/'],
+      ['GET', '/hosts/'],
+      ['GET', '/nothing'],
+      ['GET', '/__proto__'],
+      ['POST', '/hosts/x/y/z'],
+    ] as const) {
+      const { status } = await api({ method, path });
+      expect([method, path, status]).toEqual([method, path, path === '/hosts/' ? 200 : 404]);
+    }
+    expect((await get().server.admin({ method: 'GET', path: '/nothing', headers: { authorization: '' } })).status).toBe(
+      404,
+    );
+  });
+
+  it('compressed bodies are refused', async () => {
+    const reply = await api({ method: 'POST', path: '/profiles', body: 'x', headers: { 'content-encoding': 'gzip' } });
+    expectProblem(reply, 415, 'request_unsupported_encoding', 'gzip');
+  });
+
+  it('health, version and metrics are open, say nothing secret, and count', async () => {
+    const { server } = get();
+    const open = (path: string) => server.admin({ method: 'GET', path, headers: { authorization: '' } });
+    const [live, ready, version, metrics] = await Promise.all(['/livez', '/readyz', '/version', '/metrics'].map(open));
+    expect([live?.text, ready?.text]).toEqual(['{"status":"live"}', '{"status":"ready"}']);
+    const { version: wanted } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(JSON.parse(version?.text ?? '')).toEqual({ version: wanted });
+    expect(metrics?.text).toMatch(/^espalier_http_requests_total\{route="admin",status="200"\} \d+$/m);
+    expect(metrics?.text).not.toContain(server.token);
+    for (const reply of [live, ready, version, metrics]) if (reply !== undefined) expectSecure(reply);
+  });
+});
