@@ -188,7 +188,10 @@ eachDatabase((_kind, open) => {
         await thief.checkIn({ MessageType: 'CheckOut' }),
         await thief.authenticate(),
         await thief.report({ Status: 'Acknowledged', CommandUUID: 'x' }),
+        await thief.send({ body: Buffer.from('junk'), contentType: COMMAND }),
       ];
+      const { ref } = await view(victim.udid);
+      expect(await world.commands.list([ref], 10)).toMatchObject([{ state: 'queued', orphan: false }]);
       expect(answers.map(({ status, body }) => [status, body.length])).toEqual(answers.map(() => [200, 0]));
       expect(world.effects).toEqual([]);
       expect(await view(victim.udid)).toMatchObject({ state: 'enrolled', generation: 1, quarantinedCertificates: 1 });
