@@ -14,7 +14,7 @@ export const RETRY = {
 type Treatment = 'retire' | 'retry_token' | 'retry_server' | 'retry_now' | 'topic' | 'drop';
 
 /** Apple's reasons (apple-protocol §7.2). BadDeviceToken is here under `topic`: fleet-wide it means a wrong certificate. */
-const BY_REASON: Readonly<Record<string, Treatment>> = {
+const TREATMENTS = {
   BadCollapseId: 'drop',
   BadDeviceToken: 'topic',
   BadExpirationDate: 'drop',
@@ -47,7 +47,10 @@ const BY_REASON: Readonly<Record<string, Treatment>> = {
   InternalServerError: 'retry_server',
   ServiceUnavailable: 'retry_server',
   Shutdown: 'retry_now',
-};
+} as const satisfies Record<string, Treatment>;
+
+/** A map, so that a reason like `toString` finds nothing. */
+const BY_REASON: ReadonlyMap<string, Treatment> = new Map(Object.entries(TREATMENTS));
 
 /** The body may be missing: classify by status then. */
 function byStatus(status: number): Treatment {
@@ -69,7 +72,7 @@ export function classify(answer: PushAnswer, tokenUpdatedAt: Date, attempts: num
     return { kind: 'retry', delayMs: spread(delay) };
   }
   if (answer.status === 200) return { kind: 'accepted' };
-  const named = BY_REASON[answer.reason] ?? byStatus(answer.status);
+  const named = BY_REASON.get(answer.reason) ?? byStatus(answer.status);
   const treatment = named === 'retire' && answer.status !== 410 ? 'drop' : named;
   switch (treatment) {
     case 'retire': {
@@ -96,4 +99,4 @@ export function classify(answer: PushAnswer, tokenUpdatedAt: Date, attempts: num
 }
 
 /** Apple's reason words that have their own row; a test holds them against the reference list. */
-export const KNOWN_REASONS: readonly string[] = Object.keys(BY_REASON);
+export const KNOWN_REASONS: readonly string[] = [...BY_REASON.keys()];

@@ -6,6 +6,7 @@ import type { PushAnswer } from './types.ts';
 /** Seconds Apple keeps a push for a sleeping Mac; it keeps only the newest per device and topic (apple-protocol §7.1). */
 const EXPIRY_SECONDS = 7 * 86_400;
 const REQUEST_TIMEOUT_MS = 10_000;
+const CLOSE_WITHIN_MS = 1000;
 
 export interface PushEndpoint {
   readonly url: string;
@@ -46,18 +47,29 @@ export function createPushClient(certificate: PushCertificate, endpoint: PushEnd
         return { kind: 'transport_error', message: (cause as Error).message };
       }
     },
-    close: () => new Promise((resolve) => provider.shutdown(() => resolve())),
+    // A session that never connected never says that it is closed.
+    close: () =>
+      new Promise((resolve) => {
+        const limit = setTimeout(resolve, CLOSE_WITHIN_MS);
+        provider.shutdown(() => {
+          clearTimeout(limit);
+          resolve();
+        });
+      }),
   };
 }
 
+/** An answer without a body reaches us as text only; the status is what it is judged by (PSH-09). */
+const WITHOUT_BODY = /ended unexpectedly with status (\d{3}) and empty body/;
+
 function answerOf(failure: apn.ResponseFailure): PushAnswer {
-  if (failure.status === undefined) {
-    return { kind: 'transport_error', message: failure.error?.message ?? 'no answer' };
-  }
+  const message = failure.error?.message ?? 'no answer';
+  const status = Number(failure.status ?? WITHOUT_BODY.exec(message)?.[1]);
+  if (!Number.isInteger(status)) return { kind: 'transport_error', message };
   const timestamp = Number(failure.response?.timestamp);
   return {
     kind: 'answered',
-    status: Number(failure.status),
+    status,
     reason: failure.response?.reason ?? '',
     ...(Number.isFinite(timestamp) ? { timestamp } : {}),
   };
