@@ -28,6 +28,8 @@ export interface SceneOptions {
   readonly faults?: boolean;
   readonly databaseUrl?: string | undefined;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Settings that need the port in the Macs' profile. */
+  readonly settingsFor?: (publicPort: number) => Promise<Record<string, string>>;
 }
 
 const LOOK_EVERY_MS = 300;
@@ -38,7 +40,8 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   const demo = { data: folder, macs: options.macs ?? 8, once: true, faults: options.faults === true, seed: '1' };
   const { state } = await openDemoFolder(folder, demo.macs);
   const database = options.databaseUrl === undefined ? {} : { ESPALIER_DATABASE_URL: options.databaseUrl };
-  const settings = { ...database, ...options.settings };
+  const more = await options.settingsFor?.(state.ports.devices);
+  const settings = { ...database, ...options.settings, ...more };
   const world = await startWorld(demo, state, createProgress(), { main: MAIN, settings });
   return {
     world,

@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writePlist } from '../../plist/write.ts';
+import { createWireTap, loadSchema } from '../conformance/apple-schema/index.ts';
+import { openScene, type Scene } from './support.ts';
+import { openTapProxy } from './tap-proxy.ts';
+
+const schema = loadSchema();
+
+describe.skipIf(schema === undefined)('every message on the wire, held against Apple’s data', () => {
+  const tap = createWireTap();
+  const statuses = new Set<number>();
+  const proxy = openTapProxy((exchange) => {
+    if (exchange.path !== '/mdm' && exchange.path !== '/checkin') return;
+    statuses.add(exchange.status);
+    tap.exchange(exchange);
+  });
+  let scene: Scene;
+  beforeAll(async () => {
+    scene = await openScene({ faults: true, settingsFor: proxy.settings });
+    await scene.enrol();
+    await scene.converge();
+    const [first] = scene.world.fleet.macs;
+    for (const RequestType of [
+      'DeviceInformation',
+      'SecurityInfo',
+      'CertificateList',
+      'InstalledApplicationList',
+      'ProfileList',
+    ]) {
+      const more = RequestType === 'DeviceInformation' ? { Queries: ['UDID', 'OSVersion', 'SerialNumber'] } : {};
+      const body = Buffer.from(writePlist({ Command: { RequestType, ...more } }));
+      await scene.world.client.upload(`/hosts/${first?.mac.identity.udid}/commands`, body, 'application/xml');
+    }
+    await expect
+      .poll(
+        () =>
+          first?.mac.answered().filter((one) => one.acknowledged && one.requestType === 'InstalledApplicationList')
+            .length,
+        { timeout: 60_000 },
+      )
+      .toBe(1);
+  });
+  afterAll(async () => {
+    await scene?.close();
+    await proxy.close();
+  });
+
+  it('requests, commands, results and answers are all valid, and none was a 401', () => {
+    tap.assertClean();
+    expect([...statuses].filter((status) => status !== 200)).toEqual([]);
+  });
+
+  it('saw every kind of message that the story has', () => {
+    const kinds = [...tap.counts.keys()];
+    expect(kinds).toEqual(expect.arrayContaining(['checkin-request', 'checkin-response', 'command', 'command-result']));
+  });
+});
