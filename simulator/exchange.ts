@@ -1,5 +1,4 @@
 import type { Channel } from '../core/enrollment.ts';
-import { RESULT_LIMITS, readPlist } from '../plist/read.ts';
 import { isDict, type PlistDict } from '../plist/types.ts';
 import { writePlistBytes } from '../plist/write.ts';
 import { identityKeys, mdmRequest } from './check-in.ts';
@@ -7,6 +6,7 @@ import { type CommandResult, execute } from './commands.ts';
 import type { Device } from './device.ts';
 import { unenroll } from './enroll.ts';
 import { drawDelivery } from './faults.ts';
+import { formFaults, isUnrecognized, readAnswer } from './server-answer.ts';
 import { type AnsweredCommand, answeredKey, type ChannelState, type PendingResult } from './state.ts';
 import type { MacResponse } from './transport.ts';
 
@@ -208,7 +208,7 @@ export class Exchange {
       this.#device.violation('MAC-52', 'an empty dictionary is no command, and not "empty" either');
       return broken;
     }
-    this.#judgeForm(response);
+    for (const fault of formFaults(response)) this.#device.violation('MAC-51', `a command ${fault}`);
     const commandUuid = message.get('CommandUUID');
     const command = message.get('Command');
     if (typeof commandUuid !== 'string' || commandUuid === '' || !isDict(command)) {
@@ -220,42 +220,7 @@ export class Exchange {
     return { kind: 'command', received };
   }
 
-  /** CMD-11: XML without what Macs have been seen to trip over. A Mac carries the command out all the same. */
-  #judgeForm(response: MacResponse): void {
-    if (response.mediaType !== 'application/xml') {
-      this.#device.violation('MAC-51', `a command came as ${response.mediaType || 'no media type'}`);
-    }
-    const text = response.body.toString('utf8');
-    if (!text.startsWith('<?xml')) this.#device.violation('MAC-51', 'a command is not an XML property list');
-    if (/<!--|<!\[CDATA\[|<!ENTITY/.test(text)) {
-      this.#device.violation('MAC-51', 'a command has a comment, a CDATA section or an entity');
-    }
-  }
-
   #transport() {
     return this.#device.transport('server');
-  }
-}
-
-function readAnswer(body: Buffer): PlistDict | undefined {
-  try {
-    const value = readPlist(body, RESULT_LIMITS);
-    return isDict(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** CHK-07: the 403 that replaces the 401 from macOS 14 on; JSON or a property list, as its media type says. */
-function isUnrecognized(response: MacResponse): boolean {
-  if (response.status !== 403) return false;
-  try {
-    const code =
-      response.mediaType === 'application/json'
-        ? (JSON.parse(response.body.toString('utf8')) as { code?: unknown }).code
-        : readAnswer(response.body)?.get('code');
-    return code === 'com.apple.unrecognized.device';
-  } catch {
-    return false;
   }
 }

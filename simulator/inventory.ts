@@ -24,7 +24,6 @@ export function deviceInformation(device: Device, channel: Channel, queries: rea
     LocalHostName: identity.hostName.replace(/\.local$/, ''),
     IsAppleSilicon: true,
     IsSupervised: true,
-    IsMultiUser: false,
     AwaitingConfiguration: false,
     DeviceCapacity: new Real(494.38),
     AvailableDeviceCapacity: new Real(301.5),
@@ -34,14 +33,16 @@ export function deviceInformation(device: Device, channel: Channel, queries: rea
     PINRequiredForEraseDevice: false,
     PINRequiredForDeviceLock: false,
     SupportsLOMDevice: false,
-    AutoSetupAdminAccounts: [],
-    ...(device.state.user === undefined ? {} : { ActiveManagedUsers: [device.state.user.account.userId] }),
+    ActiveManagedUsers: channel === 'device' ? managedUsers(device) : undefined,
     ...(channel === 'user' ? { PushToken: Buffer.from(device.state.user?.token ?? '', 'hex') } : {}),
   };
   return Object.fromEntries(
     queries.filter((query) => known[query] !== undefined).map((query) => [query, known[query]]),
   );
 }
+
+const managedUsers = (device: Device): Writable =>
+  device.state.user === undefined ? [] : [device.state.user.account.userId];
 
 /** The FileVault keys and most others belong to the device channel; the user's answer is nearly empty. */
 export function securityInfo(channel: Channel): Answer {

@@ -49,7 +49,7 @@ export class KeyPool {
   }
 }
 
-export function pairOf(pem: string): KeyPair {
+function pairOf(pem: string): KeyPair {
   const privateKey = createPrivateKey(pem);
   return { privateKey, publicKey: createPublicKey(privateKey) };
 }

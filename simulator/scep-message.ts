@@ -16,7 +16,7 @@ import type { KeyPair } from './key-pool.ts';
 import { readOr, refusal } from './refusal.ts';
 
 /** RFC 8894 3.2.1.2. */
-export const MESSAGE_TYPE = { certRep: '3', pkcsReq: '19', certPoll: '20' } as const;
+const MESSAGE_TYPE = { certRep: '3', pkcsReq: '19', certPoll: '20' } as const;
 
 export type RequestCipher = 'aes128-cbc' | 'des-ede3-cbc';
 

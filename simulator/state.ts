@@ -7,7 +7,7 @@ import type { LocalUser } from './identity.ts';
 import type { Verification } from './profile.ts';
 
 /** One payload of an installed profile: what a Mac can still tell about it. */
-export interface StoredPayload {
+interface StoredPayload {
   readonly type: string;
   readonly identifier: string;
   readonly uuid: string;

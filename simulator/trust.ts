@@ -36,7 +36,7 @@ export function rootsIn(profile: ConfigurationProfile): Certificate[] {
     .filter(isSelfSigned);
 }
 
-export const isSelfSigned = (certificate: Certificate): boolean =>
+const isSelfSigned = (certificate: Certificate): boolean =>
   certificate.subjectDer.equals(certificate.issuerDer) &&
   verifyCertificateSignature(certificate, certificate.publicKey(), { allowSha1: true });
 

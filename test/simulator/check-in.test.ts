@@ -21,6 +21,29 @@ describe('check-in', () => {
     expect(mac.phase).toBe('new');
   });
 
+  it('MAC-55 an Authenticate answered 401 ends it as well', async () => {
+    server = await TinyServer.start(world, { checkIn: () => ({ status: 401 }) });
+    expect(await ruleOf(aMac(server).enroll(server.link))).toBe('MAC-55');
+  });
+
+  it('MAC-07 a redirect is followed and not remembered, and never to http', async () => {
+    server = await TinyServer.start(world);
+    const mac = aMac(server);
+    await mac.enroll(server.link);
+    server.wrong = { redirect: { '/mdm': `${server.url}/elsewhere` } };
+    await wake(mac, server);
+    await wake(mac, server);
+    expect(server.received.slice(-4).map(({ path, method }) => `${method} ${path}`)).toEqual([
+      'PUT /mdm',
+      'PUT /elsewhere',
+      'PUT /mdm',
+      'PUT /elsewhere',
+    ]);
+    server.wrong = { redirect: { '/mdm': 'http://localhost/elsewhere' } };
+    await wake(mac, server);
+    expect(server.received.at(-1)?.path).toBe('/mdm');
+  });
+
   it('MAC-41 a TokenUpdate that is not accepted ends it too, and nothing is installed', async () => {
     const checkIn: Wrong['checkIn'] = (message) =>
       message.get('MessageType') === 'TokenUpdate' ? { status: 500 } : {};

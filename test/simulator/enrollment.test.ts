@@ -3,7 +3,7 @@ import { OID } from '../../cms/oids.ts';
 import { buildSignedData } from '../../cms/signed-data.ts';
 import { Real } from '../../plist/types.ts';
 import { writePlistBytes } from '../../plist/write.ts';
-import { aMac, ruleOf } from './support/a-mac.ts';
+import { aMac, ruleOf, wake } from './support/a-mac.ts';
 import { newAuthority, newTlsLeaf } from './support/pki.ts';
 import { type Dict, makeWorld, type Payloads, put, TinyServer, type World, type Wrong } from './support/tiny-server.ts';
 
@@ -91,6 +91,35 @@ describe('trust', () => {
     const other = newAuthority('Another root', 'ec').certificate.der;
     expect(await withProfile(({ root }) => put(root, 'PayloadContent', other))).toBe('MAC-02');
     expect(server.received.map(({ path }) => path)).toEqual(['/enroll/code']);
+  });
+
+  it('MAC-06 where certificates are pinned, nothing else is trusted for that URL', async () => {
+    const other = newAuthority('Pinned', 'ec').certificate.der;
+    const pin = {
+      PayloadType: 'com.apple.security.pkcs1',
+      PayloadVersion: 1,
+      PayloadIdentifier: 'pin',
+      PayloadUUID: 'PIN',
+    };
+    const edit = ({ mdm }: Payloads, profile: Dict): void => {
+      put(mdm, 'CheckInURLPinningCertificateUUIDs', ['PIN']);
+      put(profile, 'PayloadContent', [...(profile['PayloadContent'] as Dict[]), { ...pin, PayloadContent: other }]);
+    };
+    expect(await withProfile(edit)).toBe('MAC-02');
+    expect(server.messages('Authenticate')).toEqual([]);
+  });
+
+  it('MAC-06 a pinned certificate that is the right one', async () => {
+    server = await TinyServer.start(world, {
+      profile: (_, { mdm, root }) => {
+        put(mdm, 'CheckInURLPinningCertificateUUIDs', [root['PayloadUUID'] as string]);
+        put(mdm, 'ServerURLPinningCertificateUUIDs', [root['PayloadUUID'] as string]);
+      },
+    });
+    const mac = aMac(server);
+    await mac.enroll(server.link);
+    await wake(mac, server);
+    expect(server.polls()).toHaveLength(1);
   });
 
   it('MAC-05 the profile must be answered 200', async () => {

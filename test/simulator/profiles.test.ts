@@ -1,19 +1,12 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildSignedData } from '../../cms/signed-data.ts';
 import { readPlist } from '../../plist/read.ts';
-import { isDict, type PlistDict, type Writable } from '../../plist/types.ts';
+import type { PlistDict } from '../../plist/types.ts';
 import { writePlistBytes } from '../../plist/write.ts';
 import type { SimulatedMac } from '../../simulator/mac.ts';
-import { aMac, wake } from './support/a-mac.ts';
-import {
-  type Dict,
-  ENROLLMENT_IDENTIFIER,
-  makeWorld,
-  type Payloads,
-  put,
-  TinyServer,
-  type World,
-} from './support/tiny-server.ts';
+import { aMac, held, install, run } from './support/a-mac.ts';
+import { profile, uuid } from './support/profiles.ts';
+import { type Dict, ENROLLMENT_IDENTIFIER, makeWorld, put, TinyServer, type World } from './support/tiny-server.ts';
 
 let world: World;
 let server: TinyServer;
@@ -30,57 +23,6 @@ async function enrolled(options: Parameters<typeof aMac>[1] = {}): Promise<Simul
   await mac.enroll(server.link);
   return mac;
 }
-
-let nextUuid = 0;
-const uuid = (): string => `00000000-0000-4000-8000-${String(++nextUuid).padStart(12, '0')}`;
-
-function profile(
-  identifier: string,
-  payloads: readonly Dict[] = [{ PayloadType: 'com.apple.dock' }],
-  more: Dict = {},
-): Dict {
-  return {
-    PayloadType: 'Configuration',
-    PayloadVersion: 1,
-    PayloadIdentifier: identifier,
-    PayloadUUID: uuid(),
-    PayloadContent: payloads.map((payload, index) => ({
-      PayloadVersion: 1,
-      PayloadIdentifier: `${identifier}.${index}`,
-      PayloadUUID: uuid(),
-      ...payload,
-    })),
-    ...more,
-  };
-}
-
-interface Outcome {
-  readonly status: string;
-  readonly errors: readonly (readonly [string, number])[];
-  readonly result: PlistDict;
-}
-
-/** Queue one command, wake the Mac, read its result. */
-async function run(mac: SimulatedMac, command: Dict, channel: 'device' | 'user' = 'device'): Promise<Outcome> {
-  server.add(command);
-  await wake(mac, server, channel);
-  const result = server.results.at(-1) ?? new Map();
-  const chain = result.get('ErrorChain');
-  const errors = (Array.isArray(chain) ? chain : []).map((link) => {
-    const dict = isDict(link) ? link : new Map();
-    return [String(dict.get('ErrorDomain')), Number(dict.get('ErrorCode'))] as const;
-  });
-  return { status: String(result.get('Status')), errors, result };
-}
-
-const install = (mac: SimulatedMac, value: Writable, channel: 'device' | 'user' = 'device'): Promise<Outcome> =>
-  run(mac, { RequestType: 'InstallProfile', Payload: writePlistBytes(value) }, channel);
-
-const held = (mac: SimulatedMac, channel: 'device' | 'user' = 'device'): string[] =>
-  mac
-    .profiles(channel)
-    .map((stored) => stored.identifier)
-    .filter((identifier) => identifier !== ENROLLMENT_IDENTIFIER);
 
 describe('InstallProfile', () => {
   it('installs plain and signed profiles', async () => {
@@ -199,59 +141,6 @@ describe('InstallProfile', () => {
     const other = { ...server.enrollmentProfile(), PayloadIdentifier: 'org.example.other', PayloadUUID: uuid() };
     expect((await install(mac, other)).errors).toEqual([['MCInstallationErrorDomain', 4010]]);
     expect(mac.phase).toBe('enrolled');
-  });
-});
-
-describe('a replacement of the enrolment profile', () => {
-  const renew = async (edit: (mdm: Dict) => void): Promise<[SimulatedMac, Outcome, string | undefined]> => {
-    const mac = await enrolled();
-    const before = mac.certificate;
-    const wrong = { profile: (_: Dict, { mdm }: Payloads) => edit(mdm) };
-    server.wrong = wrong;
-    return [mac, await install(mac, { ...server.enrollmentProfile(), PayloadUUID: uuid() }), before];
-  };
-
-  it('MAC-21 with nothing frozen changed renews the identity', async () => {
-    const [mac, outcome, before] = await renew(() => undefined);
-    expect(outcome.status).toBe('Acknowledged');
-    expect(mac.certificate).not.toBe(before);
-    expect(server.messages('Authenticate')).toHaveLength(2);
-    expect(server.messages('TokenUpdate')).toHaveLength(2);
-    expect(mac.violations).toEqual([]);
-  });
-
-  it.each<[string, (mdm: Dict) => void]>([
-    ['another Topic', (mdm) => put(mdm, 'Topic', 'com.apple.mgmt.External.other')],
-    ['another ServerURL', (mdm) => put(mdm, 'ServerURL', 'https://localhost/elsewhere')],
-    ['another CheckInURL', (mdm) => put(mdm, 'CheckInURL', 'https://localhost/elsewhere')],
-    ['no per-user connections', (mdm) => put(mdm, 'ServerCapabilities', ['com.apple.mdm.bootstraptoken'])],
-  ])('MAC-21 with %s is refused and changes nothing', async (_, edit) => {
-    const [mac, outcome, before] = await renew(edit);
-    expect(outcome.errors).toEqual([['MCMDMErrorDomain', 12012]]);
-    expect(mac.certificate).toBe(before);
-    expect(server.messages('Authenticate')).toHaveLength(1);
-  });
-
-  it('MAC-21 may take rights away but not add any', async () => {
-    server = await TinyServer.start(world, { profile: (_, { mdm }) => put(mdm, 'AccessRights', 8191 & ~8) });
-    const mac = aMac(server);
-    await mac.enroll(server.link);
-    server.wrong = { profile: (_, { mdm }) => put(mdm, 'AccessRights', 8191) };
-    const more = await install(mac, { ...server.enrollmentProfile(), PayloadUUID: uuid() });
-    expect(more.errors).toEqual([['MCMDMErrorDomain', 12012]]);
-    server.wrong = { profile: (_, { mdm }) => put(mdm, 'AccessRights', 8191 & ~24) };
-    const fewer = await install(mac, { ...server.enrollmentProfile(), PayloadUUID: uuid() });
-    expect(fewer.status).toBe('Acknowledged');
-  });
-
-  it('MAC-21 that cannot be carried out leaves the old identity at work', async () => {
-    const mac = await enrolled();
-    const before = mac.certificate;
-    server.wrong = { certRep: { pkiStatus: '2' } };
-    const outcome = await install(mac, { ...server.enrollmentProfile(), PayloadUUID: uuid() });
-    expect(outcome.status).toBe('Error');
-    expect(mac.certificate).toBe(before);
-    expect((await run(mac, { RequestType: 'SecurityInfo' })).status).toBe('Acknowledged');
   });
 });
 

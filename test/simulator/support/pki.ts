@@ -11,7 +11,7 @@ import {
   signCertificate,
 } from '../../../cms/x509.ts';
 
-export const DAY = 24 * 60 * 60 * 1000;
+const DAY = 24 * 60 * 60 * 1000;
 
 export interface Authority {
   readonly name: Name;

@@ -15,6 +15,7 @@ export interface Answer {
   readonly status?: number;
   readonly type?: string;
   readonly body?: Uint8Array | string;
+  readonly location?: string;
   /** Cut the connection in place of an answer. */
   readonly cut?: boolean;
 }
@@ -43,6 +44,8 @@ export function makeWorld(): World {
 /** How this server differs from a right one. */
 export interface Wrong {
   readonly leaf?: Leaf;
+  /** From a path to where it is sent. */
+  readonly redirect?: Readonly<Record<string, string>>;
   readonly enroll?: Answer;
   /** Edit the enrolment profile before it is signed. */
   readonly profile?: (profile: Dict, payloads: Payloads) => void;
@@ -71,7 +74,7 @@ const ROOT_UUID = '11111111-1111-4111-8111-111111111111';
 const SCEP_UUID = '22222222-2222-4222-8222-222222222222';
 const MDM_UUID = '33333333-3333-4333-8333-333333333333';
 export const ENROLLMENT_IDENTIFIER = 'org.example.enrollment';
-export const TOPIC = 'com.apple.mgmt.External.00000000-0000-4000-8000-000000000000';
+const TOPIC = 'com.apple.mgmt.External.00000000-0000-4000-8000-000000000000';
 
 export function put(dict: Dict, key: string, value: Writable | undefined): void {
   dict[key] = value;
@@ -86,6 +89,8 @@ export class TinyServer {
   /** May be changed while the server runs. */
   wrong: Wrong;
   scepAttempts = 0;
+  /** Hears each request and its answer. */
+  onExchange: (request: Received, answer: Answer) => void = () => undefined;
   readonly #world: World;
   readonly #server: Server;
 
@@ -185,15 +190,21 @@ export class TinyServer {
     const received = { path: url.pathname, method: request.method ?? '', headers: request.headers, raw, message };
     this.received.push(received);
     const answer = this.#answer(received, url);
+    this.onExchange(received, answer);
     if (answer.cut === true) {
       request.socket.destroy();
       return;
     }
-    response.writeHead(answer.status ?? 200, answer.type === undefined ? {} : { 'content-type': answer.type });
+    response.writeHead(answer.status ?? 200, {
+      ...(answer.type === undefined ? {} : { 'content-type': answer.type }),
+      ...(answer.location === undefined ? {} : { location: answer.location }),
+    });
     response.end(answer.body ?? '');
   }
 
   #answer(request: Received, url: URL): Answer {
+    const location = this.wrong.redirect?.[request.path];
+    if (location !== undefined) return { status: 307, location };
     switch (request.path) {
       case '/enroll/code':
         return this.wrong.enroll ?? this.#enroll();
@@ -202,6 +213,7 @@ export class TinyServer {
       case '/checkin':
         return (request.message === undefined ? { status: 400 } : this.wrong.checkIn?.(request.message)) ?? {};
       case '/mdm':
+      case '/elsewhere':
         return this.#poll(request);
       default:
         return { status: 404 };
