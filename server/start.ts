@@ -80,7 +80,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
         foundation.tls = material;
         for (const server of [devices, admin]) if (server instanceof TlsServer) server.setSecureContext(material);
       };
-      undo.push(watchTls(files, settings.PUBLIC_URL, foundation.clock, log, use));
+      undo.push(watchTls(files, foundation.tls, settings.PUBLIC_URL, foundation.clock, log, use));
     }
 
     rooms.reconciler.start();

@@ -1,5 +1,5 @@
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
-import { createSecureContext } from 'node:tls';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { nameValue } from '../cms/names.ts';
 import { derToPem, readPem } from '../cms/pem.ts';
 import { type Certificate, parseCertificate } from '../cms/x509.ts';
@@ -20,7 +20,7 @@ export interface TlsMaterial {
 
 /** Reads and checks the TLS files. Errors: settings_invalid with one stable word per fault a Mac would refuse. */
 export function readTls(certFile: string, keyFile: string, publicUrl: string, clock: Clock): TlsMaterial {
-  const material = { cert: readText('ESPALIER_TLS_CERT', certFile), key: readText('ESPALIER_TLS_KEY', keyFile) };
+  const material = readFiles(certFile, keyFile);
   checkTls(material, publicUrl, clock, certFile);
   return material;
 }
@@ -51,40 +51,46 @@ function readChain(pem: string, origin: string): readonly Certificate[] {
   }
 }
 
-/** Whether TLS can be spoken with it: the key is readable and is the leaf's. */
-function isPair(material: TlsMaterial): boolean {
+/** Whether the key is readable and is the leaf's. */
+function isPair({ cert, key }: TlsMaterial): boolean {
   try {
-    createSecureContext(material);
-    return true;
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
   } catch {
     return false;
   }
 }
 
 /**
- * Reloads the files when one of them changes; a certificate that a Mac would refuse leaves the old one in place. Both
- * are watched: a renewal writes one after the other, and only the later write finds a pair that fits.
+ * Looks at the files again and again, and uses what is new; a certificate that a Mac would refuse leaves the old one in
+ * place. Contents are compared and not times: a renewal writes two files one after the other, and whichever comes last
+ * makes the pair. `inUse` is what was read at start, so that a change in between is not missed.
  */
 export function watchTls(
   files: { cert: string; key: string },
+  inUse: TlsMaterial,
   publicUrl: string,
   clock: Clock,
   log: Log,
   use: (material: TlsMaterial) => void,
 ): () => void {
-  const reload = () => {
+  let seen = inUse.cert + inUse.key;
+  const timer = setInterval(() => {
     try {
-      use(readTls(files.cert, files.key, publicUrl, clock));
+      const material = readFiles(files.cert, files.key);
+      if (material.cert + material.key === seen) return;
+      seen = material.cert + material.key;
+      checkTls(material, publicUrl, clock, files.cert);
+      use(material);
       log.info({ cert: files.cert }, 'TLS certificate reloaded');
     } catch (error) {
       log.error({ err: error, cert: files.cert }, 'the new TLS certificate is not used; the old one stays');
     }
-  };
-  const watched = [files.cert, files.key];
-  for (const file of watched) watchFile(file, { interval: WATCH_MS }, reload);
-  return () => {
-    for (const file of watched) unwatchFile(file, reload);
-  };
+  }, WATCH_MS).unref();
+  return () => clearInterval(timer);
+}
+
+function readFiles(certFile: string, keyFile: string): TlsMaterial {
+  return { cert: readText('ESPALIER_TLS_CERT', certFile), key: readText('ESPALIER_TLS_KEY', keyFile) };
 }
 
 function readText(variable: string, file: string): string {
