@@ -68,8 +68,10 @@ export class Fleet {
   readonly macs: readonly FleetMac[];
   /** Tokens that were seen alive: what is no longer answered is a 410, what never was a 400. */
   readonly #known = new Map<string, SimulatedMac>();
+  readonly #onEvent: FleetOptions['onEvent'];
 
   constructor(options: FleetOptions) {
+    this.#onEvent = options.onEvent;
     const random = new SeededRandom(options.seed);
     const { folder } = options;
     if (folder !== undefined) mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -101,6 +103,7 @@ export class Fleet {
     for (const { mac } of this.macs) mac.start();
   }
 
+  /** Each enrolled Mac without an agent gets one, which polls until the fleet is closed. */
   startAgents(options: FleetAgentOptions): void {
     for (const member of this.macs) {
       if (member.agent !== undefined || member.mac.phase !== 'enrolled') continue;
@@ -108,6 +111,7 @@ export class Fleet {
         flags: { ...options.flags, tls_server_certs: member.mac.trustedRoots },
         profilesTable: options.withoutProfilesTable?.(member.number) !== true,
         checksumColumn: options.checksumColumn === true,
+        onEvent: (event) => this.#onEvent?.(member, event),
       });
       member.agent.start();
     }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startFakeApns } from '../../simulator/fake-apns.ts';
 import { Fleet, type FleetOptions } from '../../simulator/fleet.ts';
+import { TinyOsquery } from './support/tiny-osquery.ts';
 import { makeWorld, put, TinyServer, type World } from './support/tiny-server.ts';
 
 let world: World;
@@ -52,6 +53,34 @@ describe('a fleet', () => {
     expect(server.messages('Authenticate')).toHaveLength(5);
     expect(again.macs.map(({ mac }) => mac.certificate)).toEqual(fleet.macs.map(({ mac }) => mac.certificate));
     await again.close();
+  });
+
+  it('has agents that trust the roots of the profile and report what they were asked', async () => {
+    const osquery = await TinyOsquery.start(world);
+    osquery.queries = { queries: { profiles: 'SELECT identifier, uuid FROM macos_profiles' } };
+    const reported = new Set<number>();
+    let allReported = (): void => undefined;
+    const done = new Promise<void>((resolve) => {
+      allReported = resolve;
+    });
+    const fleet = new Fleet(
+      options({
+        count: 2,
+        onEvent: ({ number }, event) => {
+          if (event.kind === 'reported') reported.add(number);
+          if (reported.size === 2) allReported();
+        },
+      }),
+    );
+    await fleet.enroll({ link: () => server.link });
+    const { tls_server_certs: _, ...flags } = osquery.flags;
+    fleet.startAgents({ flags });
+    await done;
+    const [first] = osquery.at('/write');
+    const own = fleet.macs[0]?.mac.profiles('device')[0];
+    expect(first?.['queries']).toEqual({ profiles: [{ identifier: own?.identifier, uuid: own?.uuid }] });
+    await fleet.close();
+    await osquery.close();
   });
 
   it('tells who could not be enrolled, and why', async () => {

@@ -13,6 +13,7 @@ export class TinyOsquery {
   answers: Record<string, (body: Json) => { readonly status?: number; readonly body: Json }> = {};
   queries: Json = {};
   enrolled = 0;
+  readonly #keys = new Set<string>();
   readonly #server: Server;
   readonly #root: string;
   readonly #port: number;
@@ -54,6 +55,10 @@ export class TinyOsquery {
     };
   }
 
+  forgetKeys(): void {
+    this.#keys.clear();
+  }
+
   at(path: string): Json[] {
     return this.received.filter((request) => request.path === path).map(({ body }) => body);
   }
@@ -70,9 +75,11 @@ export class TinyOsquery {
     if (path === '/enroll') {
       if (body['enroll_secret'] !== 'secret') return { status: 401, body: { node_invalid: true } };
       this.enrolled += 1;
-      return { body: { node_key: `key ${this.enrolled}` } };
+      const key = `key ${this.enrolled}`;
+      this.#keys.add(key);
+      return { body: { node_key: key } };
     }
-    if (body['node_key'] !== `key ${this.enrolled}`) return { status: 401, body: { node_invalid: true } };
+    if (!this.#keys.has(String(body['node_key']))) return { status: 401, body: { node_invalid: true } };
     if (path === '/read') return { body: this.queries };
     return { body: {} };
   }
