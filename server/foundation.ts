@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { monotonicIds } from '../core/ids.ts';
 import { systemClock, systemRandom } from '../core/system.ts';
-import { type Database, openDatabase } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
 import { installationStore } from '../db/installation-store.ts';
 import { keyStore } from '../db/key-store.ts';
-import { migrate } from '../db/migrate.ts';
+import { openMigratedDatabase } from '../db/migrate.ts';
 import { ensureDemoTls } from '../keys/demo-tls.ts';
 import { ensureKekFile, loadKek } from '../keys/kek.ts';
 import { type KeyRing, openKeyRing } from '../keys/key-ring.ts';
@@ -41,11 +41,10 @@ export async function layFoundation(settings: Settings): Promise<Foundation> {
     settings.TLS_CERT === undefined || settings.TLS_KEY === undefined
       ? undefined
       : readTls(settings.TLS_CERT, settings.TLS_KEY, settings.PUBLIC_URL, clock);
-  const db = await openDatabase(
+  const db = await openMigratedDatabase(
     settings.DATABASE_URL === undefined ? { dataFolder: settings.DATA } : { databaseUrl: settings.DATABASE_URL },
   );
   try {
-    await migrate(db);
     const installation = installationStore(db);
     const adminTokenHash = await ensureAdminToken(settings.DATA, installation, random);
     const keyDeps = { store: keyStore(db), kek: kek(), clock, random, organization: settings.ORGANIZATION };

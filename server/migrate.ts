@@ -8,7 +8,9 @@ import { migrate } from '../db/migrate.ts';
  */
 export async function migrateDatabase(environment: NodeJS.ProcessEnv): Promise<readonly string[]> {
   const { ESPALIER_DATABASE_URL: databaseUrl, ESPALIER_DATA: data = 'espalier-data' } = environment;
-  const db = await openDatabase(databaseUrl === undefined ? { dataFolder: path.resolve(data) } : { databaseUrl });
+  const db = await openDatabase(
+    databaseUrl === undefined ? { dataFolder: path.resolve(data) } : { databaseUrl, statementTimeoutMs: 0 },
+  );
   try {
     return await migrate(db);
   } finally {

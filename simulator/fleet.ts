@@ -18,6 +18,8 @@ export interface FleetOptions {
   readonly count: number;
   /** The same seed and count give the same Macs, users and faults. */
   readonly seed: string;
+  /** Of the faults alone, where another run of the same Macs is to meet others. */
+  readonly faultSeed?: string;
   /** Macs live in `<folder>/mac-001` …, keys in `<folder>/keys`. In memory without it. */
   readonly folder?: string | undefined;
   /** PEM. Trusted for fetching enrolment profiles only. */
@@ -66,6 +68,7 @@ const RETRY_PAUSE_MS = 1_000;
 /** A number of Macs made from one seed, their agents, and the way pushes find them. */
 export class Fleet {
   readonly macs: readonly FleetMac[];
+  readonly #onEvent: FleetOptions['onEvent'];
   /** Tokens that were seen alive: what is no longer answered is a 410, what never was a 400. */
   readonly #known = new Map<string, SimulatedMac>();
   readonly #onEvent: FleetOptions['onEvent'];
@@ -74,6 +77,7 @@ export class Fleet {
     this.#onEvent = options.onEvent;
     const random = new SeededRandom(options.seed);
     const { folder } = options;
+    this.#onEvent = options.onEvent;
     if (folder !== undefined) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const pool = new KeyPool({
       size: options.keys ?? 4,
@@ -165,7 +169,7 @@ function makeMac(options: FleetOptions, seed: SeededRandom, pool: KeyPool, numbe
       folder: options.folder === undefined ? undefined : join(options.folder, name),
       keyPair: () => pool.get(number),
       enrollmentRoots: options.enrollmentRoots,
-      random: random.fork('behaviour'),
+      random: random.fork(`behaviour${options.faultSeed ?? ''}`),
       faults: options.faults?.(number),
       retryBaseMs: options.retryBaseMs,
       notNowMs: options.notNowMs,

@@ -15,11 +15,11 @@ export type DemoLabel = (typeof DEMO_LABELS)[number];
 
 export const DEMO_PROFILES: readonly DemoProfile[] = [
   {
-    identifier: 'com.example.screenlock',
-    name: 'Screen lock',
+    identifier: 'com.example.password',
+    name: 'Password policy',
     scope: 'System',
     label: undefined,
-    payload: { PayloadType: 'com.apple.screensaver', askForPassword: true, askForPasswordDelay: 5, idleTime: 600 },
+    payload: { PayloadType: 'com.apple.mobiledevice.passwordpolicy', forcePIN: true, minLength: 12, maxInactivity: 10 },
   },
   {
     identifier: 'com.example.updates',

@@ -12,6 +12,8 @@ const STEPS = [
   'Acknowledged',
   'osquery report',
 ] as const;
+const SHOW_EVERY_MS = 1000;
+
 type Step = (typeof STEPS)[number];
 
 export interface Progress {
@@ -21,6 +23,8 @@ export interface Progress {
   /** One line: how many Macs have come how far. */
   line(): string;
   lastFaultAt(): number | undefined;
+  /** Shows the line whenever it has changed, until told to stop. */
+  show(tail: () => string): () => void;
 }
 
 export function createProgress(): Progress {
@@ -30,8 +34,23 @@ export function createProgress(): Progress {
   const reach = (mac: number, ...steps: readonly Step[]) => {
     for (const step of steps) reached.get(step)?.add(mac);
   };
+  const line = () => STEPS.map((step) => `${step} ${reached.get(step)?.size ?? 0}`).join(' → ');
   return {
     totals,
+    line,
+    show(tail) {
+      let shown = '';
+      const look = () => {
+        const now = `${line()}${tail()}`;
+        if (now !== shown) console.log(now);
+        shown = now;
+      };
+      const timer = setInterval(look, SHOW_EVERY_MS);
+      return () => {
+        clearInterval(timer);
+        look();
+      };
+    },
     saw(mac, event) {
       switch (event.kind) {
         case 'profile_fetched':
@@ -67,7 +86,6 @@ export function createProgress(): Progress {
           return undefined;
       }
     },
-    line: () => STEPS.map((step) => `${step} ${reached.get(step)?.size ?? 0}`).join(' → '),
     lastFaultAt: () => faultAt,
   };
 }

@@ -27,7 +27,7 @@ export function nextSteps(client: Client, verdicts: readonly Verdict[], dataFold
   const folder = path.relative(process.cwd(), path.join(dataFolder, 'server')) || '.';
   const liar = verdicts.find(({ member }) => conductOf(member.number) === 'lying');
   const serial = liar?.member.mac.identity.serialNumber ?? '';
-  const identifier = liar?.pairs.find(({ state }) => state === 'failed')?.identifier ?? 'com.example.screenlock';
+  const identifier = liar?.pairs.find(({ state }) => state === 'failed')?.identifier ?? 'com.example.password';
   return [
     `Admin API   ${client.adminUrl}/api/v1   token in ${path.join(folder, 'admin.token')}`,
     `Macs        ${client.publicUrl}`,

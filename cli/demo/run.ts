@@ -5,7 +5,7 @@ import { createProgress, type Progress } from './progress.ts';
 import { nextSteps, verdictTable } from './report.ts';
 import { openDemoFolder } from './state.ts';
 import { judgeFleet, type Verdict } from './verdict.ts';
-import { enrolFleet, startWorld, type World } from './world.ts';
+import { enrolFleet, startWorld, TICK_MS, type World } from './world.ts';
 
 const LOOK_EVERY_MS = 500;
 /** A fleet that has not converged by then will not. */
@@ -32,9 +32,12 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     console.log(
       `Espalier runs (${seconds(startedAt)} s). ${state.macs} simulated Macs, nothing leaves this machine.\n`,
     );
+    const judged = { right: 0 };
+    const hide = progress.show(() => ` → as expected ${judged.right}/${state.macs}`);
     const failures = await enrolFleet(world, options, state);
-    const verdicts = await converge(world, progress, told);
-    summarise(world, progress, verdicts, failures, startedAt, options);
+    const verdicts = await converge(world, judged, told).finally(hide);
+    const convergedAt = Date.now();
+    summarise(world, progress, verdicts, failures, { startedAt, convergedAt, options });
     const isAsExpected = failures.length === 0 && verdicts.every(({ faults }) => faults.length === 0);
     if (options.once || told.signal.aborted) return isAsExpected ? 0 : 1;
     console.log('\nCtrl-C stops everything.');
@@ -47,20 +50,22 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 }
 
 /** Looks until every Mac is in its expected end state, or until it is plain that this will not happen. */
-async function converge(world: World, progress: Progress, told: Told): Promise<readonly Verdict[]> {
+async function converge(world: World, judged: { right: number }, told: Told): Promise<readonly Verdict[]> {
   const until = Date.now() + GIVE_UP_AFTER_MS;
-  let shown = '';
   for (;;) {
     const verdicts = await judgeFleet(world.client, world.fleet.macs);
-    const right = verdicts.filter(({ faults }) => faults.length === 0).length;
-    const line = `${progress.line()} → as expected ${right}/${verdicts.length}`;
-    if (line !== shown) console.log(line);
-    shown = line;
+    judged.right = verdicts.filter(({ faults }) => faults.length === 0).length;
     const gone = await Promise.race([world.server.gone, delay(0, undefined)]);
     if (gone !== undefined) throw new Error(`the server process ended with ${gone}\n${world.server.stderr()}`);
-    if (right === verdicts.length || Date.now() > until || told.signal.aborted) return verdicts;
+    if (judged.right === verdicts.length || Date.now() > until || told.signal.aborted) return verdicts;
     await delay(LOOK_EVERY_MS);
   }
+}
+
+interface Course {
+  readonly startedAt: number;
+  readonly convergedAt: number;
+  readonly options: DemoOptions;
 }
 
 function summarise(
@@ -68,14 +73,16 @@ function summarise(
   progress: Progress,
   verdicts: readonly Verdict[],
   failures: readonly string[],
-  startedAt: number,
-  options: DemoOptions,
+  { startedAt, convergedAt, options }: Course,
 ): void {
   const { enrolments, commands, faults } = progress.totals;
+  const lastFault = progress.lastFaultAt();
   console.log(`\n${verdictTable(verdicts)}\n`);
-  console.log(
-    `${enrolments} enrolments and ${commands} commands in this start, ${seconds(startedAt)} s.${faults > 0 ? ` ${faults} faults were played.` : ''}`,
-  );
+  console.log(`${enrolments} enrolments and ${commands} commands in this start, ${seconds(startedAt)} s.`);
+  if (options.faults && lastFault !== undefined) {
+    const ticks = (convergedAt - lastFault) / TICK_MS;
+    console.log(`${faults} faults were played; everything was right ${ticks.toFixed(1)} ticks after the last one.`);
+  }
   for (const failure of failures) console.log(`✗ ${failure}`);
   for (const { member, faults: wrong } of verdicts) {
     for (const fault of wrong) console.log(`✗ mac-${String(member.number + 1).padStart(3, '0')}: ${fault}`);

@@ -12,9 +12,11 @@ import { patient } from './patient.ts';
 import type { Progress } from './progress.ts';
 import { type DemoState, saveDemoState } from './state.ts';
 
+/** The reconciler's tick in the demo. */
+export const TICK_MS = 1000;
 /** Fast enough to watch; a real installation has the defaults of docs/settings.md. */
 const PACE = {
-  ESPALIER_RECONCILE_INTERVAL_MS: '1000',
+  ESPALIER_RECONCILE_INTERVAL_MS: String(TICK_MS),
   ESPALIER_VERIFY_GRACE_MS: '1000',
   ESPALIER_PROFILE_LIST_DELAY_MS: '1000',
   ESPALIER_OSQUERY_INTERVAL_MS: '1000',
@@ -77,6 +79,7 @@ export async function startWorld(
     fleet = new Fleet({
       count: state.macs,
       seed: state.fleetSeed,
+      faultSeed: options.seed,
       folder: path.join(options.data, 'macs'),
       enrollmentRoots: client.tlsRoots,
       hasUser,
