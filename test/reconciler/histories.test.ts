@@ -268,15 +268,21 @@ async function live(db: Database, events: readonly Event[]): Promise<void> {
 }
 
 eachDatabase((_kind, open) => {
-  test('every history converges, and the tick after it is empty', async () => {
-    const db = await open();
-    try {
-      await fc.assert(
-        fc.asyncProperty(fc.array(event, { minLength: 10, maxLength: 60, size: 'max' }), (events) => live(db, events)),
-        { numRuns: RUNS, endOnFailure: process.env['SHRINK'] === undefined },
-      );
-    } finally {
-      await db.close();
-    }
-  }, 60_000 + 2000 * RUNS);
+  test(
+    'every history converges, and the tick after it is empty',
+    async () => {
+      const db = await open();
+      try {
+        await fc.assert(
+          fc.asyncProperty(fc.array(event, { minLength: 10, maxLength: 60, size: 'max' }), (events) =>
+            live(db, events),
+          ),
+          { numRuns: RUNS, endOnFailure: process.env['SHRINK'] === undefined },
+        );
+      } finally {
+        await db.close();
+      }
+    },
+    60_000 + 2000 * RUNS,
+  );
 });
