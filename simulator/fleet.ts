@@ -71,13 +71,11 @@ export class Fleet {
   readonly #onEvent: FleetOptions['onEvent'];
   /** Tokens that were seen alive: what is no longer answered is a 410, what never was a 400. */
   readonly #known = new Map<string, SimulatedMac>();
-  readonly #onEvent: FleetOptions['onEvent'];
 
   constructor(options: FleetOptions) {
     this.#onEvent = options.onEvent;
     const random = new SeededRandom(options.seed);
     const { folder } = options;
-    this.#onEvent = options.onEvent;
     if (folder !== undefined) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const pool = new KeyPool({
       size: options.keys ?? 4,
