@@ -3,6 +3,7 @@ import type { Tx } from '../core/tx.ts';
 import type { HostStore, TeamStore } from '../hosts/ports.ts';
 import type { Hardware, Host, Team } from '../hosts/types.ts';
 import { type Database, executorOf } from './database.ts';
+import { resolveHosts } from './host-refs.ts';
 
 interface HostRow {
   id: string;
@@ -26,7 +27,11 @@ const SELECT_HOST = sql`
          coalesce((select array_agg(l.name order by l.name) from label_member m join label l on l.id = m.label_id
                    where m.host_id = h.id), '{}') as labels
   from host h join team t on t.id = h.team_id
-  left join enrollment e on e.host_id = h.id and e.channel = 'device'
+  left join lateral (
+    -- A host may have been enrolled under another UDID before: what is live speaks for it, else the latest.
+    select id, state from enrollment where host_id = h.id and channel = 'device'
+    order by (state = 'ended'), id desc limit 1
+  ) e on true
   left join enrollment_seen s on s.enrollment_id = e.id
   left join lateral (
     select max(os.seen_at) as seen_at from osquery_node n join osquery_seen os on os.node_id = n.id where n.host_id = h.id
@@ -51,18 +56,19 @@ export function hostStore(db: Database): HostStore {
     },
 
     async find(ref) {
-      const { rows } = await sql<HostRow & { rank: number }>`
-        select * from (
-          ${SELECT_HOST}
-          where h.id::text = ${ref} or h.serial_number = ${ref} or h.udid = ${ref} or h.name = ${ref}
-        ) found
-        order by (id::text = ${ref}) desc, (serial_number = ${ref}) is true desc, (udid = ${ref}) is true desc
-        limit 2
+      const id = (await resolveHosts(db.read, [ref])).get(ref);
+      if (id === undefined) return undefined;
+      const { rows } = await sql<HostRow>`${SELECT_HOST} where h.id = ${id}`.execute(db.read);
+      return rows[0] && hostOf(rows[0]);
+    },
+
+    async unknownFilter(query) {
+      const { rows } = await sql<{ team: boolean; label: boolean }>`
+        select exists (select from team where name = ${query.team ?? null}) as team,
+               exists (select from label where name = ${query.label ?? null}) as label
       `.execute(db.read);
-      const [first, second] = rows;
-      if (first === undefined) return undefined;
-      const rank = (row: HostRow) => [row.id, row.serial_number, row.udid, row.name].indexOf(ref);
-      return second === undefined || rank(first) < rank(second) ? hostOf(first) : undefined;
+      if (query.team !== undefined && rows[0]?.team === false) return 'team';
+      return query.label !== undefined && rows[0]?.label === false ? 'label' : undefined;
     },
 
     async match(tx, hardware) {
@@ -72,11 +78,16 @@ export function hostStore(db: Database): HostStore {
       const { rows } = await sql<{ id: string }>`
         select id from host
         where udid = ${spelled} or hardware_uuid = ${spelled}
-           or (serial_number = ${hardware.serialNumber ?? null} and udid is null)
+           or (serial_number = ${hardware.serialNumber ?? null} and udid is null
+               and (hardware_uuid is null or ${hardware.hardwareUuid ?? null}::text is null))
         order by (udid = ${spelled}) is true desc, (hardware_uuid = ${spelled}) is true desc, created_at
         limit 1 for update
       `.execute(executorOf(tx));
       return rows[0]?.id;
+    },
+
+    async lockTeam(tx, teamId) {
+      await sql`select from team where id = ${teamId} for no key update`.execute(executorOf(tx));
     },
 
     async insert(tx, id, hardware, teamId, now) {

@@ -2,6 +2,12 @@ import { sql } from 'kysely';
 import type { LabelStore } from '../hosts/ports.ts';
 import type { Label } from '../hosts/types.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
+import { resolveHosts } from './host-refs.ts';
+
+/** A host that came or went. */
+interface Changed {
+  readonly host_id: string;
+}
 
 export function labelStore(db: Database): LabelStore {
   return {
@@ -28,38 +34,32 @@ export function labelStore(db: Database): LabelStore {
       return rows[0]?.id;
     },
 
-    async resolve(tx, refs) {
-      const { rows } = await sql<{ ref: string; id: string }>`
-        select distinct on (r.ref) r.ref, h.id from unnest(${sql.val([...refs])}::text[]) as r (ref)
-        join host h on h.serial_number = r.ref or h.udid = r.ref or h.id::text = r.ref
-        order by r.ref, (h.id::text = r.ref) desc, (h.serial_number = r.ref) is true desc
-      `.execute(executorOf(tx));
-      return new Map(rows.map((row) => [row.ref, row.id]));
-    },
-
-    async members(tx, labelId) {
-      const { rows } = await sql<{ host_id: string }>`
-        select host_id from label_member where label_id = ${labelId}
-      `.execute(executorOf(tx));
-      return rows.map((row) => row.host_id);
-    },
+    resolve: (tx, refs) => resolveHosts(executorOf(tx), refs),
 
     async add(tx, labelId, hostIds, now) {
-      const executor = executorOf(tx);
-      await sql`
+      const { rows } = await sql<Changed>`
         insert into label_member (label_id, host_id)
         select ${labelId}, id from unnest(${sql.val([...hostIds])}::uuid[]) as id order by id
-        on conflict do nothing
-      `.execute(executor);
-      await copyToRecon(executor, hostIds, now);
+        on conflict do nothing returning host_id
+      `.execute(executorOf(tx));
+      return copyToRecon(executorOf(tx), rows, now);
     },
 
     async remove(tx, labelId, hostIds, now) {
-      const executor = executorOf(tx);
-      await sql`
+      const { rows } = await sql<Changed>`
         delete from label_member where label_id = ${labelId} and host_id = any(${sql.val([...hostIds])}::uuid[])
-      `.execute(executor);
-      await copyToRecon(executor, hostIds, now);
+        returning host_id
+      `.execute(executorOf(tx));
+      return copyToRecon(executorOf(tx), rows, now);
+    },
+
+    async retain(tx, labelId, hostIds, now) {
+      const { rows } = await sql<Changed>`
+        delete from label_member m where label_id = ${labelId}
+          and not exists (select from unnest(${sql.val([...hostIds])}::uuid[]) as id where id = m.host_id)
+        returning host_id
+      `.execute(executorOf(tx));
+      return copyToRecon(executorOf(tx), rows, now);
     },
 
     async usedBy(tx, labelId) {
@@ -73,14 +73,10 @@ export function labelStore(db: Database): LabelStore {
 
     async drop(tx, labelId, now) {
       const executor = executorOf(tx);
-      const { rows } = await sql<{ host_id: string }>`
+      const { rows } = await sql<Changed>`
         delete from label_member where label_id = ${labelId} returning host_id
       `.execute(executor);
-      await copyToRecon(
-        executor,
-        rows.map((row) => row.host_id),
-        now,
-      );
+      await copyToRecon(executor, rows, now);
       await sql`delete from label where id = ${labelId}`.execute(executor);
     },
 
@@ -91,14 +87,15 @@ export function labelStore(db: Database): LabelStore {
 }
 
 /**
- * `recon.label_ids` as `label_member` has it now, for every channel of these hosts, and their queue rows. The lock is a
- * statement of its own: one statement would read the members as they were before it waited.
+ * `recon.label_ids` as `label_member` has it now, for every channel of these hosts, and their queue rows; answers how many
+ * hosts changed. The lock is a statement of its own: one statement would read the members as they were before it waited.
  */
-async function copyToRecon(executor: Executor, hostIds: readonly string[], now: Date): Promise<void> {
-  if (hostIds.length === 0) return;
+async function copyToRecon(executor: Executor, changed: readonly Changed[], now: Date): Promise<number> {
+  if (changed.length === 0) return 0;
+  const hostIds = changed.map((row) => row.host_id);
   const { rows } = await sql<{ enrollment_id: number }>`
     select r.enrollment_id from recon r join enrollment e on e.id = r.enrollment_id
-    where e.host_id = any(${sql.val([...hostIds])}::uuid[]) order by r.enrollment_id for update of r
+    where e.host_id = any(${sql.val(hostIds)}::uuid[]) order by r.enrollment_id for update of r
   `.execute(executor);
   const locked = sql.val(rows.map((row) => row.enrollment_id));
   await sql`
@@ -110,4 +107,5 @@ async function copyToRecon(executor: Executor, hostIds: readonly string[], now: 
     )
     insert into recon_queue (enrollment_id, reason, due_at) select enrollment_id, 'label', ${now} from copied
   `.execute(executor);
+  return changed.length;
 }

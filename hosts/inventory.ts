@@ -19,6 +19,7 @@ export interface HostPage {
 }
 
 export interface Inventory {
+  /** Errors: team_not_found, label_not_found. */
   page(query: HostQuery): Promise<HostPage>;
   /** Errors: host_not_found. */
   get(ref: string): Promise<Host>;
@@ -41,9 +42,17 @@ export function createInventory(deps: InventoryDeps): Inventory {
     return host;
   }
 
+  /** A misspelt filter must not look like an empty team. */
+  async function refuseUnknown(query: HostQuery): Promise<void> {
+    const unknown = await store.unknownFilter(query);
+    if (unknown === undefined) return;
+    throw new EspalierError(`${unknown}_not_found`, `there is no ${unknown} named ${JSON.stringify(query[unknown])}`);
+  }
+
   return {
     async page(query) {
       const hosts = await store.list({ ...query, limit: query.limit + 1 });
+      if (hosts.length === 0) await refuseUnknown(query);
       const page = hosts.slice(0, query.limit);
       return { hosts: page, next: hosts.length > query.limit ? page.at(-1)?.id : undefined };
     },
@@ -59,6 +68,9 @@ export function createInventory(deps: InventoryDeps): Inventory {
     async findOrCreate(tx, hardware, teamId) {
       const known = await store.match(tx, hardware);
       if (known !== undefined) return known;
+      await store.lockTeam(tx, teamId);
+      const meanwhile = await store.match(tx, hardware);
+      if (meanwhile !== undefined) return meanwhile;
       const id = ids.uuid();
       await store.insert(tx, id, hardware, teamId, clock.now());
       return id;

@@ -58,9 +58,13 @@ export function createLabels(deps: LabelsDeps): Labels {
         .slice(0, 10)
         .map((ref) => JSON.stringify(ref))
         .join(', ');
-      throw new EspalierError('host_not_found', `${missing.length} of ${refs.length} hosts do not exist: ${some}`, {
-        fix: 'Name hosts by id, serial number or UDID. Nothing was changed.',
-      });
+      throw new EspalierError(
+        'host_not_found',
+        `${missing.length} of ${refs.length} hosts do not exist, or are meant by several: ${some}`,
+        {
+          fix: 'Name hosts by id, serial number, UDID or a name that only one has. Nothing was changed.',
+        },
+      );
     }
     return [...new Set(found.values())];
   }
@@ -68,16 +72,13 @@ export function createLabels(deps: LabelsDeps): Labels {
   function change(
     name: string,
     refs: readonly string[],
-    decide: (now: ReadonlySet<string>, wanted: ReadonlySet<string>) => { add: string[]; remove: string[] },
+    apply: (tx: Tx, labelId: number, hosts: readonly string[], now: Date) => Promise<MembersChange>,
   ) {
     return unitOfWork.run(async (tx): Promise<MembersChange> => {
       const label = await manual(tx, name);
-      const wanted = new Set(await hostIds(tx, refs));
-      const { add, remove } = decide(new Set(await store.members(tx, label.id)), wanted);
-      if (add.length > 0) await store.add(tx, label.id, add, clock.now());
-      if (remove.length > 0) await store.remove(tx, label.id, remove, clock.now());
-      if (add.length + remove.length > 0) wakeAfter(tx);
-      return { added: add.length, removed: remove.length };
+      const changed = await apply(tx, label.id, await hostIds(tx, refs), clock.now());
+      if (changed.added + changed.removed > 0) wakeAfter(tx);
+      return changed;
     });
   }
 
@@ -94,14 +95,20 @@ export function createLabels(deps: LabelsDeps): Labels {
       return id;
     },
     setHosts: (name, refs) =>
-      change(name, refs, (now, wanted) => ({
-        add: [...wanted].filter((id) => !now.has(id)),
-        remove: [...now].filter((id) => !wanted.has(id)),
+      change(name, refs, async (tx, labelId, hosts, now) => ({
+        removed: await store.retain(tx, labelId, hosts, now),
+        added: await store.add(tx, labelId, hosts, now),
       })),
     addHosts: (name, refs) =>
-      change(name, refs, (now, wanted) => ({ add: [...wanted].filter((id) => !now.has(id)), remove: [] })),
+      change(name, refs, async (tx, labelId, hosts, now) => ({
+        added: await store.add(tx, labelId, hosts, now),
+        removed: 0,
+      })),
     removeHosts: (name, refs) =>
-      change(name, refs, (now, wanted) => ({ add: [], remove: [...wanted].filter((id) => now.has(id)) })),
+      change(name, refs, async (tx, labelId, hosts, now) => ({
+        added: 0,
+        removed: await store.remove(tx, labelId, hosts, now),
+      })),
     delete: (name) =>
       unitOfWork.run(async (tx) => {
         const label = await store.byName(tx, name);

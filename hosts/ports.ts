@@ -13,10 +13,14 @@ export interface HostQuery {
 
 export interface HostStore {
   list(query: HostQuery): Promise<readonly Host[]>;
-  /** By id, serial number, UDID or name, in this order; a name must be the only one. Undefined where none or several. */
+  /** By id, UDID, hardware UUID, serial number or name, in this order. Undefined where none fits, or several alike. */
   find(ref: string): Promise<Host | undefined>;
-  /** The host with this hardware UUID (or UDID), else with this serial number and no UDID; row locked. */
+  /** Which of the names in this query nobody has; undefined where both exist. */
+  unknownFilter(query: Pick<HostQuery, 'team' | 'label'>): Promise<'team' | 'label' | undefined>;
+  /** The host with this hardware UUID (or UDID), else one with this serial number and no UUID at all; row locked. */
   match(tx: Tx, hardware: Hardware): Promise<string | undefined>;
+  /** Hosts that agents bring along are made one at a time in a team: two reports of one machine make one host. */
+  lockTeam(tx: Tx, teamId: number): Promise<void>;
   insert(tx: Tx, id: string, hardware: Hardware, teamId: number, now: Date): Promise<void>;
   /** Host, its recon rows and the queue in one. Answers whether the host exists. */
   moveToTeam(tx: Tx, hostId: string, teamId: number, now: Date): Promise<boolean>;
@@ -35,11 +39,13 @@ export interface LabelStore {
   byName(tx: Tx, name: string): Promise<Label | undefined>;
   /** Undefined where the name is taken. */
   insert(tx: Tx, name: string): Promise<number | undefined>;
-  /** Names and ids of the hosts behind these references, in any order; what is missing was not found. */
+  /** Reference → host id, as in `HostStore.find`; what is missing was not found or means several hosts. */
   resolve(tx: Tx, refs: readonly string[]): Promise<ReadonlyMap<string, string>>;
-  members(tx: Tx, labelId: number): Promise<readonly string[]>;
-  add(tx: Tx, labelId: number, hostIds: readonly string[], now: Date): Promise<void>;
-  remove(tx: Tx, labelId: number, hostIds: readonly string[], now: Date): Promise<void>;
+  /** These three change members, their copies in `recon` and the queue together, and answer how many hosts changed. */
+  add(tx: Tx, labelId: number, hostIds: readonly string[], now: Date): Promise<number>;
+  remove(tx: Tx, labelId: number, hostIds: readonly string[], now: Date): Promise<number>;
+  /** Removes every member that is not among these. */
+  retain(tx: Tx, labelId: number, hostIds: readonly string[], now: Date): Promise<number>;
   /** Names of live profiles that aim by this label. */
   usedBy(tx: Tx, labelId: number): Promise<readonly string[]>;
   drop(tx: Tx, labelId: number, now: Date): Promise<void>;

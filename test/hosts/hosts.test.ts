@@ -9,7 +9,7 @@ import { createInventory } from '../../hosts/inventory.ts';
 import { createLabels } from '../../hosts/labels.ts';
 import { createTeams } from '../../hosts/teams.ts';
 import { eachDatabase } from '../support/databases.ts';
-import { enrolledHost, NOW } from '../support/rows.ts';
+import { type EnrolledHost, enrolledHost, NOW } from '../support/rows.ts';
 
 eachDatabase((_kind, open) => {
   let db: Database;
@@ -107,6 +107,44 @@ eachDatabase((_kind, open) => {
       expect(await queued(a.enrollment)).toEqual(['label']);
     });
 
+    it('a member list replaces the one before: who stays is not touched, who goes and who comes is queued', async () => {
+      const [a, b, c] = [await withRecon(), await withRecon(), await withRecon()];
+      const id = await labels().create('Replaced');
+      await labels().setHosts('Replaced', [a.udid, b.udid]);
+      for (const { enrollment } of [a, b, c]) await queued(enrollment);
+      expect(await labels().setHosts('Replaced', [b.udid, c.udid])).toEqual({ added: 1, removed: 1 });
+      const copies = await Promise.all([a, b, c].map(async (host) => (await recon(host.enrollment))?.label_ids));
+      expect(copies).toEqual([[], [id], [id]]);
+      expect([await queued(a.enrollment), await queued(b.enrollment), await queued(c.enrollment)]).toEqual([
+        ['label'],
+        [],
+        ['label'],
+      ]);
+      expect(await labels().setHosts('Replaced', [])).toEqual({ added: 0, removed: 2 });
+    });
+
+    it('hosts are meant by id, UDID in either spelling, serial number or their own name; a shared name means nobody', async () => {
+      const hosts = [await withRecon(), await withRecon(), await withRecon(), await withRecon(), await withRecon()];
+      const [a, b, c, d, e] = hosts as [EnrolledHost, EnrolledHost, EnrolledHost, EnrolledHost, EnrolledHost];
+      const serial = (await inventory().get(c.hostId)).serialNumber ?? '';
+      await sql`update host set name = 'only-one' where id = ${d.hostId}`.execute(db.read);
+      await labels().create('Refs');
+      const refs = [a.hostId.toUpperCase(), b.udid.toLowerCase(), serial, 'only-one'];
+      expect(await labels().addHosts('Refs', refs)).toEqual({ added: 4, removed: 0 });
+      await sql`update host set name = 'only-one' where id = ${e.hostId}`.execute(db.read);
+      await expect(labels().removeHosts('Refs', [serial, 'only-one'])).rejects.toMatchObject({
+        code: 'host_not_found',
+        message: expect.stringContaining('"only-one"'),
+      });
+      expect((await recon(c.enrollment))?.label_ids).toHaveLength(1);
+    });
+
+    it('a UDID finds its own Mac even where an agent claims it as hardware UUID', async () => {
+      const [a, b] = [await withRecon(), await withRecon()];
+      await sql`update host set hardware_uuid = ${a.udid} where id = ${b.hostId}`.execute(db.read);
+      expect((await inventory().get(a.udid)).id).toBe(a.hostId);
+    });
+
     it('two changes of one host at once leave the copy equal to the members', async () => {
       const a = await withRecon();
       const names = ['c1', 'c2', 'c3', 'c4', 'c5', 'c6'];
@@ -145,6 +183,33 @@ eachDatabase((_kind, open) => {
       await expect(inventory().get("'; drop table host; --")).rejects.toMatchObject({ code: 'host_not_found' });
     });
 
+    it('a host that was enrolled twice is one host, and its live enrolment speaks for it', async () => {
+      const a = await enrolledHost(db, { state: 'ended' });
+      await sql`
+        insert into enrollment (enrollment_id, type, channel, host_id, state, generation, topic, binding)
+        values (${`${a.udid}-live`}, 'Device', 'device', ${a.hostId}, 'enrolled', 1, 't', 'link_only'),
+               (${`${a.udid}-gone`}, 'Device', 'device', ${a.hostId}, 'ended', 1, 't', 'link_only')
+      `.execute(db.read);
+      expect((await inventory().get(a.hostId)).enrollment).toBe('enrolled');
+      const { hosts } = await inventory().page({
+        team: undefined,
+        label: undefined,
+        text: a.udid,
+        after: undefined,
+        limit: 10,
+      });
+      expect(hosts.map((host) => [host.id, host.enrollment])).toEqual([[a.hostId, 'enrolled']]);
+    });
+
+    it('an unknown team or label as a filter is refused and not shown as no hosts', async () => {
+      const page = (team: string | undefined, label: string | undefined) =>
+        inventory().page({ team, label, text: undefined, after: undefined, limit: 1 });
+      await expect(page('Nope', undefined)).rejects.toMatchObject({ code: 'team_not_found' });
+      await expect(page(undefined, 'Nope')).rejects.toMatchObject({ code: 'label_not_found' });
+      await labels().create('Empty so far');
+      expect(await page('Default', 'Empty so far')).toEqual({ hosts: [], next: undefined });
+    });
+
     it('pages through every host once', async () => {
       for (let i = 0; i < 5; i += 1) await enrolledHost(db);
       const ids: string[] = [];
@@ -176,6 +241,11 @@ eachDatabase((_kind, open) => {
           inventory().findOrCreate(tx, { hardwareUuid, ...(serialNumber === undefined ? {} : { serialNumber }) }, 1),
         );
       expect(await match(a.udid)).toBe(a.hostId);
+      // Two virtual machines may share a serial number: their UUIDs tell them apart.
+      const twin = await match('CCCCCCCC-0000-4000-8000-000000000001', 'SHARED');
+      expect(await match('CCCCCCCC-0000-4000-8000-000000000002', 'SHARED')).not.toBe(twin);
+      const at = 'DDDDDDDD-0000-4000-8000-000000000001';
+      expect(new Set(await Promise.all([match(at), match(at), match(at)])).size).toBe(1);
       expect(await match(a.udid.toLowerCase())).toBe(a.hostId);
       const fresh = await match('AAAAAAAA-0000-4000-8000-000000000001', 'SERIAL-1');
       expect(await match('AAAAAAAA-0000-4000-8000-000000000001')).toBe(fresh);
