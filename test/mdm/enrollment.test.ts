@@ -135,12 +135,13 @@ describe('the table', () => {
 
   test('SIG-07 an identity outside its validity never begins an enrolment', () => {
     fc.assert(
-      fc.property(known, occasion, (facts, message) => {
-        const { act } = decide(facts, message);
-        if (facts.validity !== 'valid' && facts.certificate?.pinnedTo === undefined) {
-          expect(['enrol', 'renew', 'quarantine']).not.toContain(act.kind);
-        }
+      fc.property(known, occasion, fc.constantFrom('expired', 'not_yet_valid'), (facts, message, validity) => {
+        if (facts.certificate === undefined) return;
+        const certificate = { ...facts.certificate, standing: 'unbound', revoked: false, pinnedTo: undefined } as const;
+        const { act } = decide({ ...facts, certificate, validity }, message);
+        expect(['enrol', 'reenrol', 'renew', 'quarantine']).not.toContain(act.kind);
       }),
+      { numRuns: 1000 },
     );
   });
 

@@ -142,7 +142,9 @@ eachDatabase((_kind, open) => {
     const head = writePlistBytes({ UDID: device.udid, CommandUUID: uuid, Status: 'Acknowledged' });
     const body = Buffer.concat([head.subarray(0, head.length - 18), Buffer.alloc(17 * 1024 * 1024, ' ')]);
     expect((await device.send({ body, contentType: COMMAND })).status).toBe(200);
-    expect(await world.commands.get(ref, uuid)).toMatchObject({ state: 'Unknown', truncated: true });
+    const found = await world.commands.get(ref, uuid);
+    expect(found).toMatchObject({ state: 'Unknown', truncated: true });
+    expect(found?.result?.equals(body.subarray(0, 16 * 1024 * 1024))).toBe(true);
   });
 
   describe('NotNow', () => {
