@@ -2,7 +2,6 @@ export {
   Asn1Budget,
   Asn1Element,
   type Asn1Limits,
-  asn1Malformed,
   DEFAULT_MAX_DEPTH,
   DEFAULT_MAX_NODES,
   Fields,

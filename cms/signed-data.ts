@@ -8,7 +8,6 @@ export {
   type SignedDataInput,
 } from './signed-data-build.ts';
 export {
-  DEFAULT_MAX_CERTIFICATES,
   readCertificates,
   type VerifiedSignedData,
   type VerifyOptions,

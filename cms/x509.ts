@@ -1,4 +1,4 @@
-export { type Certificate, parseCertificate, sha256Hex } from './certificate.ts';
+export { type Certificate, parseCertificate } from './certificate.ts';
 export {
   assembleCertificate,
   buildTbsCertificate,

@@ -6,7 +6,6 @@ import type { PlistValue } from './types.ts';
 
 export {
   CHECKIN_LIMITS,
-  MESSAGE_KEYS,
   newWork,
   PROFILE_LIMITS,
   RESULT_LIMITS,
