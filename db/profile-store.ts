@@ -140,6 +140,15 @@ export function profileStore(db: Database): ProfileStore {
       return rows.length > 0;
     },
 
+    async onOtherChannel(tx, teamId, channel, identifier) {
+      const { rows } = await sql`
+        select from profile p join slot s on s.id = p.slot_id
+        where p.team_id = ${teamId} and p.deleted_at is null
+          and s.kind = 'mdm' and s.identifier = ${identifier} and s.channel <> ${channel}
+      `.execute(executorOf(tx));
+      return rows.length > 0;
+    },
+
     async update(tx, profileId, change, now) {
       await sql`
         update profile set name = ${change.name}, current_version_id = ${change.versionId},

@@ -36,6 +36,8 @@ export interface ProfileStore {
   version(tx: Tx, profileId: number, version: NewVersion, now: Date): Promise<number>;
   /** Versions of other content that a Mac could not tell from this one. */
   sharesWitness(tx: Tx, slotId: number, witnessUuid: string, versionId: number): Promise<boolean>;
+  /** Whether a live profile of the team has this identifier on the other channel. */
+  onOtherChannel(tx: Tx, teamId: number, channel: Channel, identifier: string): Promise<boolean>;
   update(
     tx: Tx,
     profileId: number,

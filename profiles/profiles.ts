@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
-import { EspalierError } from '../core/errors.ts';
+import type { Channel } from '../core/enrollment.ts';
+import { EspalierError, hasCode } from '../core/errors.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import type { MacKey, SigningIdentity } from '../keys/types.ts';
-import { deliveryOf } from './deliver.ts';
+import { type Delivery, deliveryOf } from './deliver.ts';
 import { parseMobileconfig } from './parse.ts';
 import type { LiveProfile, ProfileStore, StoredTargets } from './ports.ts';
+import { checkTargets, type NamedTargets } from './targets.ts';
 import {
   type Finding,
-  type IncludeMode,
   type Mobileconfig,
   type Profile,
   ProfileInvalidError,
@@ -26,15 +27,10 @@ export interface ProfilesDeps {
   readonly wakeAfter: (tx: Tx) => void;
 }
 
-export interface UploadOptions {
+export interface UploadOptions extends NamedTargets {
   readonly teamId: number;
   /** PayloadDisplayName where absent. */
   readonly name?: string;
-  readonly includeMode: IncludeMode;
-  readonly includeLabels: readonly string[];
-  readonly excludeLabels: readonly string[];
-  readonly minOs?: string;
-  readonly maxOs?: string;
 }
 
 export interface Uploaded {
@@ -62,9 +58,6 @@ export interface Profiles {
   delivered(tx: Tx, versionId: number): Promise<Buffer>;
 }
 
-const OS_VERSION = /^\d{1,3}(\.\d{1,3}){0,2}$/;
-const MAX_LABELS = 100;
-
 export function createProfiles(deps: ProfilesDeps): Profiles {
   const { store, unitOfWork, clock, wakeAfter } = deps;
   const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest();
@@ -88,20 +81,41 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
     };
   }
 
-  async function save(tx: Tx, profile: Mobileconfig, options: UploadOptions): Promise<Omit<Uploaded, 'identifier'>> {
-    const now = clock.now();
+  /** Before the unit of work: signing and hashing must not keep a transaction open. */
+  function prepare(profile: Mobileconfig, now: Date): Delivery {
+    try {
+      return deliveryOf(profile, { ...deps, sha256 }, now);
+    } catch (cause) {
+      if (!hasCode(cause, 'plist_unencodable')) throw cause;
+      throw new EspalierError('profile_malformed', cause.message, {
+        cause,
+        ...(cause.place === undefined ? {} : { place: cause.place }),
+        fix: 'A binary property list may hold text that XML cannot carry, and profiles are delivered as XML.',
+      });
+    }
+  }
+
+  async function save(
+    tx: Tx,
+    profile: Mobileconfig,
+    delivery: Delivery,
+    options: UploadOptions,
+    now: Date,
+  ): Promise<Omit<Uploaded, 'identifier'>> {
     const targets = await targetsOf(tx, options);
-    const channel = profile.scope === 'User' ? 'user' : 'device';
+    const channel: Channel = profile.scope === 'User' ? 'user' : 'device';
     const slotId = await store.slot(tx, channel, profile.identifier);
     const live = await store.live(tx, options.teamId, slotId);
     const name = options.name ?? live?.name ?? profile.displayName;
     const profileId = live?.id ?? (await store.insert(tx, { teamId: options.teamId, slotId, name, ...targets }, now));
-    const delivery = deliveryOf(profile, { ...deps, sha256 }, now);
     const { original, displayName } = profile;
     const versionId = await store.version(tx, profileId, { ...delivery, original, displayName }, now);
     const shared =
       delivery.delivery === 'verbatim' && (await store.sharesWitness(tx, slotId, delivery.witnessUuid, versionId));
-    const warnings = shared ? [sharedWitness(delivery.witnessUuid)] : [];
+    const warnings = [
+      ...(shared ? [sharedWitness(delivery.witnessUuid)] : []),
+      ...((await store.onOtherChannel(tx, options.teamId, channel, profile.identifier)) ? [otherChannel(channel)] : []),
+    ];
     if (live !== undefined && isSame(live, { name, versionId, ...targets })) {
       return { profileId, versionId, outcome: 'unchanged', warnings };
     }
@@ -114,11 +128,13 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
 
   return {
     async upload(bytes, options) {
-      checkOptions(options);
+      checkTargets(options);
       const profile = parseMobileconfig(bytes);
       const findings = validate(profile);
       if (findings.some((finding) => finding.severity === 'error')) throw new ProfileInvalidError(findings);
-      const saved = await unitOfWork.run((tx) => save(tx, profile, options));
+      const now = clock.now();
+      const delivery = prepare(profile, now);
+      const saved = await unitOfWork.run((tx) => save(tx, profile, delivery, options, now));
       return { ...saved, identifier: profile.identifier, warnings: [...findings, ...saved.warnings] };
     },
 
@@ -149,27 +165,6 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
   };
 }
 
-function checkOptions(options: UploadOptions): void {
-  const named = options.includeLabels.length > 0;
-  if ((options.includeMode !== 'none') !== named) {
-    throw new EspalierError(
-      'request_malformed',
-      named
-        ? 'labels to include were given without saying any or all'
-        : `include ${options.includeMode} needs at least one label`,
-    );
-  }
-  for (const labels of [options.includeLabels, options.excludeLabels]) {
-    if (labels.length > MAX_LABELS) throw new EspalierError('request_malformed', `at most ${MAX_LABELS} labels`);
-    if (new Set(labels).size < labels.length) throw new EspalierError('request_malformed', 'a label is named twice');
-  }
-  for (const os of [options.minOs, options.maxOs]) {
-    if (os !== undefined && !OS_VERSION.test(os)) {
-      throw new EspalierError('request_malformed', `${JSON.stringify(os)} is not a version of macOS like 14 or 14.2.1`);
-    }
-  }
-}
-
 function isSame(live: LiveProfile, wanted: { name: string; versionId: number } & StoredTargets): boolean {
   return (
     live.currentVersionId === wanted.versionId &&
@@ -189,6 +184,18 @@ function sharedWitness(uuid: string): Finding {
     message: `another version has the PayloadUUID ${uuid} too, so no report can tell them apart; give each version its own`,
     path: 'PayloadUUID',
     key: 'PayloadUUID',
+  };
+}
+
+/** Not refused: both may be meant. But an edited PayloadScope does not move a profile, and nobody should think so. */
+function otherChannel(channel: Channel): Finding {
+  const other = channel === 'user' ? 'device' : 'user';
+  return {
+    code: 'other_channel',
+    severity: 'warning',
+    message: `this team has a profile with this identifier on the ${other} channel too; it stays until it is deleted`,
+    path: 'PayloadScope',
+    key: 'PayloadScope',
   };
 }
 

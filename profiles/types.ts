@@ -70,6 +70,7 @@ export const FINDING_CODES = [
   'removes_itself',
   'not_for_mac',
   'witness_shared',
+  'other_channel',
 ] as const;
 
 export type FindingCode = (typeof FINDING_CODES)[number];

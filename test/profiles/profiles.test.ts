@@ -135,10 +135,12 @@ eachDatabase((_kind, open) => {
       expect((await profiles().list(1)).filter((one) => one.identifier === identifier)).toHaveLength(1);
     });
 
-    it('one identifier on both channels is two profiles', async () => {
+    it('one identifier on both channels is two profiles, and the second upload says so', async () => {
       const device = await profiles().upload(content('A'), everyone);
+      expect(device.warnings).toEqual([]);
       const user = await profiles().upload(upload({ PayloadIdentifier: identifier, PayloadScope: 'User' }), everyone);
       expect(user.outcome).toBe('created');
+      expect(user.warnings).toMatchObject([{ code: 'other_channel', path: 'PayloadScope' }]);
       expect((await profiles().get(user.profileId)).channel).toBe('user');
       expect((await profiles().get(device.profileId)).channel).toBe('device');
     });
@@ -172,6 +174,25 @@ eachDatabase((_kind, open) => {
         'request_malformed',
       ],
       ['a version of nothing', () => content('A'), { minOs: 'fourteen' }, 'request_malformed'],
+      ['versions that exclude each other', () => content('A'), { minOs: '14', maxOs: '13.6' }, 'request_malformed'],
+      [
+        'versions that exclude each other late',
+        () => content('A'),
+        { minOs: '14.2.1', maxOs: '14.2.0' },
+        'request_malformed',
+      ],
+      [
+        'a label included and excluded',
+        () => content('A'),
+        { includeMode: 'any', includeLabels: ['a', 'b'], excludeLabels: ['b'] },
+        'request_malformed',
+      ],
+      [
+        'text that XML cannot carry',
+        () => binaryPlist(profile({ PayloadIdentifier: identifier, ConsentText: 'a\u0001b' })),
+        {},
+        'profile_malformed',
+      ],
       ['a version with a sign', () => content('A'), { maxOs: '-1' }, 'request_malformed'],
       ['an unreadable upload', () => Buffer.from('hello'), {}, 'profile_malformed'],
       ['an invalid upload', () => upload({ PayloadIdentifier: identifier, PayloadVersion: 2 }), {}, 'profile_invalid'],
@@ -215,6 +236,7 @@ eachDatabase((_kind, open) => {
         { includeMode: 'all' as const, includeLabels: [a], excludeLabels: [b] },
         { minOs: '14' },
         { minOs: '14', maxOs: '15.1' },
+        { minOs: '14.2', maxOs: '14' },
         {},
       ]) {
         const before = await state();
