@@ -17,7 +17,6 @@ import { createTeams } from '../hosts/teams.ts';
 import type { Metrics } from '../http/metrics.ts';
 import { createEnqueue } from '../mdm/enqueue.ts';
 import { createEnroll } from '../mdm/enroll.ts';
-import { commandBody } from '../mdm/hand-out.ts';
 import { createMdmService } from '../mdm/service.ts';
 import { createOsqueryService } from '../osquery/service.ts';
 import { createProfiles } from '../profiles/profiles.ts';
@@ -25,6 +24,7 @@ import { createReconciler } from '../reconciler/tick.ts';
 import { createEnrollLinks } from '../scep/enroll-links.ts';
 import { createScepService } from '../scep/service.ts';
 import { createCertificateSigner } from '../scep/signer.ts';
+import { commandBodies } from './command-bodies.ts';
 import { createEffects } from './effects.ts';
 import type { Foundation } from './foundation.ts';
 import { createPushCertificates, pushEndpoint } from './push.ts';
@@ -82,19 +82,7 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     ids,
     log,
     key: keys.mac('fingerprint'),
-    async commandBody(tx, request) {
-      switch (request.kind) {
-        case 'install':
-          return commandBody({
-            RequestType: 'InstallProfile',
-            Payload: await profiles.delivered(tx, request.versionId),
-          });
-        case 'remove':
-          return commandBody({ RequestType: 'RemoveProfile', Identifier: request.identifier });
-        case 'profile_list':
-          return commandBody({ RequestType: 'ProfileList' });
-      }
-    },
+    commandBody: commandBodies(profiles.delivered),
     afterCommit: unitOfWork.afterCommit,
     settings: {
       intervalMs: settings.RECONCILE_INTERVAL_MS,

@@ -4,8 +4,8 @@ import { systemClock, systemRandom } from '../../core/system.ts';
 import type { Database } from '../../db/database.ts';
 import { profileStore } from '../../db/profile-store.ts';
 import { reconcileStore } from '../../db/reconcile-store.ts';
-import { commandBody } from '../../mdm/hand-out.ts';
 import { createReconciler, type Reconciler } from '../../reconciler/tick.ts';
+import { commandBodies } from '../../server/command-bodies.ts';
 import { fingerprintKey } from './fleet.ts';
 
 export function reconcilerOn(db: Database): Reconciler {
@@ -17,19 +17,11 @@ export function reconcilerOn(db: Database): Reconciler {
     ids: monotonicIds(systemClock, systemRandom),
     log: { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) },
     key: fingerprintKey,
-    async commandBody(tx, request) {
-      switch (request.kind) {
-        case 'install':
-          return commandBody({
-            RequestType: 'InstallProfile',
-            Payload: await profiles.delivered(tx, request.versionId),
-          });
-        case 'remove':
-          return commandBody({ RequestType: 'RemoveProfile', Identifier: request.identifier });
-        case 'profile_list':
-          return commandBody({ RequestType: 'ProfileList' });
-      }
-    },
+    commandBody: commandBodies(async (tx, versionId) => {
+      const bytes = await profiles.delivered(tx, versionId);
+      if (bytes === undefined) throw new Error(`profile version ${versionId} has no bytes`);
+      return bytes;
+    }),
     afterCommit: () => undefined,
   });
 }
