@@ -38,7 +38,8 @@ export type Observation =
  * transaction of the decision, so a report and everything that follows from it commit together or not at all.
  */
 export type Effect =
-  | { readonly kind: 'push'; readonly enrollment: EnrollmentRef; readonly reason: string }
+  /** `later`: not at once but an interval on, for a Mac that has just said NotNow (apple-protocol §2.2). */
+  | { readonly kind: 'push'; readonly enrollment: EnrollmentRef; readonly reason: string; readonly later?: true }
   /** Authenticate accepted: what the device holds is unknown until it reports. */
   | { readonly kind: 'enrollment_started'; readonly enrollment: EnrollmentRef; readonly generation: number }
   /** TokenUpdate stored. `first` is true once per generation. */

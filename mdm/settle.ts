@@ -87,7 +87,7 @@ export async function takeTurns(
   if (behind.length > 0) {
     await applyEffects(
       tx,
-      behind.map((enrollment) => ({ kind: 'push', enrollment, reason: PUSH_FOR_DEFERRED })),
+      behind.map((enrollment) => ({ kind: 'push', enrollment, reason: PUSH_FOR_DEFERRED, later: true })),
     );
   }
   return answers;

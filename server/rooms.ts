@@ -97,8 +97,9 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
 
   const { handlers } = reconciler;
   const applyEffects = createEffects({
-    async push(tx, { enrollment, reason }) {
-      await pushes.request(tx, [enrollment], reason, clock.now());
+    async push(tx, { enrollment, reason, later }) {
+      const delayMs = later === true ? settings.RECONCILE_INTERVAL_MS : 0;
+      await pushes.request(tx, [enrollment], reason, new Date(clock.now().getTime() + delayMs));
       unitOfWork.afterCommit(tx, pusher.wake);
     },
     enrollment_started: handlers.onEnrollmentStarted,
