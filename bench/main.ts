@@ -26,13 +26,21 @@ async function measure(wanted: readonly string[], quick: boolean): Promise<void>
   const unknown = wanted.filter((name) => !Object.hasOwn(SCENARIOS, name));
   if (unknown.length > 0)
     throw new Error(`no scenario ${unknown.join(', ')}; there are ${Object.keys(SCENARIOS).join(', ')}`);
-  const limit = setTimeout(() => {
-    console.error('bench: given up after 15 minutes');
-    process.exit(1);
-  }, LIMIT_MS);
   const started = performance.now();
   const folder = mkdtempSync(path.join(tmpdir(), 'espalier-bench-'));
   const cluster = startCluster(folder);
+  const cleanUp = (): void => {
+    cluster?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  /** Children see our end by their channel, or are killed by whoever started them. */
+  const giveUp = (why: string): void => {
+    console.error(`bench: ${why}`);
+    cleanUp();
+    process.exit(1);
+  };
+  const limit = setTimeout(() => giveUp('given up after 15 minutes'), LIMIT_MS);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => giveUp(signal));
   const results: Result[] = [];
   const say = (text: string): void => console.error(text);
   const report = (result: Result): void => {
@@ -48,8 +56,7 @@ async function measure(wanted: readonly string[], quick: boolean): Promise<void>
     say(`bench: ${Math.round((performance.now() - started) / 1000)} s`);
   } finally {
     clearTimeout(limit);
-    cluster?.stop();
-    rmSync(folder, { recursive: true, force: true });
+    cleanUp();
   }
 }
 

@@ -35,6 +35,8 @@ export async function measureScepserver(bench: Bench): Promise<void> {
       cwd: folder,
       stdio: 'ignore',
     });
+    const kill = (): void => void child.kill('SIGKILL');
+    process.once('exit', kill);
     const load = (some: readonly Buffer[]) =>
       run(
         { target: { port }, connections: CONNECTIONS, limitMs: LIMIT_MS, next: steps(some) },
@@ -46,6 +48,7 @@ export async function measureScepserver(bench: Bench): Promise<void> {
       const values = await load(requests.slice(WARM_UP));
       bench.report({ scenario: 'scep', name: `scepserver, challenge ${withChallenge ? 'on' : 'off'}`, values });
     } finally {
+      process.off('exit', kill);
       if (child.exitCode === null) {
         const gone = once(child, 'exit');
         child.kill('SIGKILL');

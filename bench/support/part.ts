@@ -55,6 +55,8 @@ export async function runPart(part: Part): Promise<void> {
   const send = globalThis.process.send?.bind(globalThis.process);
   if (send === undefined) throw new Error('a part is started by the bench, not by hand');
   const next = () => new Promise<unknown>((resolve) => globalThis.process.once('message', resolve));
+  // The bench is gone: nobody waits for what this would find.
+  globalThis.process.once('disconnect', () => globalThis.process.exit());
   const options = (await next()) as PartOptions;
   const tell = (message: PartMessage): void => void send(message);
   await part(options, {
