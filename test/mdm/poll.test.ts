@@ -164,7 +164,7 @@ eachDatabase((_kind, open) => {
       await device.idle();
       await device.report({ Status: 'NotNow', CommandUUID: a });
       expect((await acknowledge(b)).body.length).toBe(0);
-      expect(world.effects).toEqual([{ kind: 'push', enrollment: ref, reason: PUSH_FOR_DEFERRED }]);
+      expect(world.effects).toEqual([{ kind: 'push', enrollment: ref, reason: PUSH_FOR_DEFERRED, later: true }]);
       expect(await world.commands.get(ref, b)).toMatchObject({ state: 'Acknowledged' });
     });
   });
