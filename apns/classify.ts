@@ -98,5 +98,12 @@ export function classify(answer: PushAnswer, tokenUpdatedAt: Date, attempts: num
   }
 }
 
+/** What Apple says of one wrong token, and of every token where a wrong certificate is loaded (PSH-06). */
+export function blamesToken(answer: PushAnswer): boolean {
+  return (
+    answer.kind === 'answered' && (answer.reason === 'BadDeviceToken' || answer.reason === 'DeviceTokenNotForTopic')
+  );
+}
+
 /** Apple's reason words that have their own row; a test holds them against the reference list. */
 export const KNOWN_REASONS: readonly string[] = [...BY_REASON.keys()];

@@ -19,8 +19,18 @@ export interface PushEndpoint {
  * never sees Retry-After and repeats a 429 within milliseconds (dependencies.md §2), so classify.ts decides instead.
  */
 export function createPushClient(certificate: PushCertificate, endpoint: PushEndpoint): PushClient {
+  try {
+    return clientOver(providerFor(certificate, endpoint));
+  } catch (cause) {
+    // An expired certificate, above all: pushes fail until it is renewed, and everything else goes on.
+    const message = `the push certificate cannot be used: ${(cause as Error).message}`;
+    return { send: async () => ({ kind: 'transport_error', message }), close: async () => undefined };
+  }
+}
+
+function providerFor(certificate: PushCertificate, endpoint: PushEndpoint): apn.Provider {
   const { hostname, port } = new URL(endpoint.url);
-  const provider = new apn.Provider({
+  return new apn.Provider({
     cert: derToPem(certificate.certificate, 'CERTIFICATE'),
     key: certificate.privateKey.reveal(),
     ...(endpoint.ca === undefined ? {} : { ca: [endpoint.ca] }),
@@ -30,6 +40,9 @@ export function createPushClient(certificate: PushCertificate, endpoint: PushEnd
     connectionRetryLimit: 0,
     requestTimeout: REQUEST_TIMEOUT_MS,
   });
+}
+
+function clientOver(provider: apn.Provider): PushClient {
   return {
     async send(push) {
       const note = new apn.Notification();

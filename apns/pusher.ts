@@ -1,9 +1,9 @@
 import PQueue from 'p-queue';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { classify } from './classify.ts';
+import { blamesToken, classify } from './classify.ts';
 import type { PushClient, PushStore } from './ports.ts';
-import type { DuePush, PushOutcome } from './types.ts';
+import type { DuePush, PushOutcome, PushVerdict } from './types.ts';
 
 /** Pushes under way at once: a session refuses more streams than its peer announced (dependencies.md §2, bug 4). */
 const MAX_IN_FLIGHT = 500;
@@ -39,6 +39,8 @@ export interface Pusher {
 export function createPusher(deps: PusherDeps): Pusher {
   const queue = new PQueue({ concurrency: MAX_IN_FLIGHT });
   const stoppedTopics = new Map<string, number>();
+  /** Apple took a push from them: their certificate and topic are in order. */
+  const proven = new WeakSet<PushClient>();
   let running: Promise<void> | undefined;
   let again = false;
   let stopped = false;
@@ -60,7 +62,10 @@ export function createPusher(deps: PusherDeps): Pusher {
     }
     const answer = await client.send(push);
     const chance = deps.random.bytes(2).readUInt16BE(0) / 65_536;
-    const verdict = classify(answer, push.tokenUpdatedAt, push.attempts, chance);
+    const judged = classify(answer, push.tokenUpdatedAt, push.attempts, chance);
+    if (judged.kind === 'accepted') proven.add(client);
+    // Of a client that Apple has taken pushes from it is this token that is wrong; one Mac must not stop the others'.
+    const verdict: PushVerdict = proven.has(client) && blamesToken(answer) ? { kind: 'drop' } : judged;
     if (verdict.kind === 'stop_topic') {
       stoppedTopics.set(push.topic, deps.clock.now().getTime() + verdict.delayMs);
       deps.log.error({ topic: push.topic, answer }, 'push topic stopped: Apple refuses our certificate or topic');

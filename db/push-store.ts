@@ -1,6 +1,7 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { PushCertificateStore, PushStore } from '../apns/ports.ts';
 import type { DuePush, PushOutcome } from '../apns/types.ts';
+import { SEEN_RESOLUTION_SECONDS } from '../mdm/types.ts';
 import { type Database, executorOf } from './database.ts';
 
 interface DueRow {
@@ -81,7 +82,10 @@ export function pushStore(db: Database): PushStore {
           on conflict (enrollment_id) do update set
             last_push_at = excluded.last_push_at, last_status = excluded.last_status, last_reason = excluded.last_reason,
             token_retired_at = coalesce(excluded.token_retired_at, push_state.token_retired_at),
-            silent_pushes = push_state.silent_pushes + excluded.silent_pushes
+            silent_pushes = excluded.silent_pushes + case when exists (
+                select from enrollment_seen n
+                where n.enrollment_id = push_state.enrollment_id and ${polledSince(sql`push_state.last_push_at`)}
+              ) then 0 else push_state.silent_pushes end
         `.execute(executor);
         await sql`
           delete from push_outbox
@@ -106,7 +110,10 @@ export function pushStore(db: Database): PushStore {
           select e.id, 'silent', ${now}, ${now}
           from enrollment e
           left join enrollment_seen n on n.enrollment_id = e.id
-          left join push_state s on s.enrollment_id = e.id
+          left join lateral (
+            select p.last_push_at, case when ${polledSince(sql`p.last_push_at`)} then 0 else p.silent_pushes end as silent_pushes
+            from push_state p where p.enrollment_id = e.id
+          ) s on true
           where e.state = 'enrolled' and e.push_token is not null
             and exists (select from command c where c.enrollment_id = e.id)
             and coalesce(n.seen_at, e.enrolled_at) < ${silentSince}
@@ -129,6 +136,11 @@ export function pushStore(db: Database): PushStore {
       return rows[0]?.due_at ?? undefined;
     },
   };
+}
+
+/** Did the Mac `n` poll after this push? `seen_at` is written in steps, so a poll may show up to one step too early. */
+function polledSince(pushedAt: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`n.seen_at > ${pushedAt} - make_interval(secs => ${SEEN_RESOLUTION_SECONDS}::int)`;
 }
 
 function column<T>(outcomes: readonly PushOutcome[], pick: (outcome: PushOutcome) => T) {

@@ -22,14 +22,24 @@ export async function writePlans(
          as t (id, rev, op_count, high, low)
     where r.enrollment_id = t.id
   `.execute(executor);
-  const woken = writes.filter((write) => write.commands.length > 0);
+  await wake(executor, writes, now);
+}
+
+/**
+ * One waiting push per enrolment. One that is under way may be answered before this commits: it is sent once more. A
+ * poll that waited for a command which is cancelled here answers "nothing", so what is left in that queue needs a push.
+ */
+async function wake(executor: Executor, writes: readonly PlanWrite[], now: Date): Promise<void> {
+  const woken = writes.filter(({ commands, cancels }) => commands.length + cancels.length > 0);
   if (woken.length === 0) return;
-  // One waiting push per enrolment. A push already on its way may be answered before this commits: it gets another.
   await sql`
     insert into push_outbox (enrollment_id, reason, due_at, created_at)
-    select id, 'reconcile', ${now}, ${now} from unnest(${column(woken, (w) => w.row.enrollment)}::bigint[]) as id order by id
-    on conflict (enrollment_id) do update set due_at = least(push_outbox.due_at, excluded.due_at)
-      where push_outbox.due_at > excluded.due_at and push_outbox.attempts = 0
+    select id, 'reconcile', ${now}, ${now} from unnest(${column(woken, (w) => w.row.enrollment)}::bigint[]) as id
+    where exists (select from command c where c.enrollment_id = id) order by id
+    on conflict (enrollment_id) do update
+      set due_at = least(push_outbox.due_at, excluded.due_at), again = push_outbox.lease_until is not null
+      where push_outbox.lease_until is not null
+        or (push_outbox.due_at > excluded.due_at and push_outbox.attempts = 0)
   `.execute(executor);
 }
 

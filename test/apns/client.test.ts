@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createPushClient } from '../../apns/client.ts';
 import type { PushClient } from '../../apns/ports.ts';
 import { readPushCertificate } from '../../apns/push-certificate.ts';
@@ -115,6 +115,21 @@ describe('the APNs client against a push service over HTTP/2 and TLS', () => {
     await own.close();
     await stranger.close();
   });
+});
+
+it('a stored certificate that has expired is an answer to each push, not the end of the server', async () => {
+  const certificate = readPushCertificate(apns.push.certificate, apns.push.key, now);
+  vi.useFakeTimers({ toFake: ['Date'], now: now.getTime() + 5 * 365 * 86_400_000 });
+  try {
+    const expired = createPushClient(certificate, { url: apns.url, ca: apns.ca });
+    expect(await expired.send(push())).toMatchObject({
+      kind: 'transport_error',
+      message: expect.stringContaining('expired'),
+    });
+    await expired.close();
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 describe('readPushCertificate', () => {

@@ -162,6 +162,38 @@ eachDatabase((_kind, open) => {
       expect(pushed).toEqual([true, false, true, false, true]);
     });
 
+    it('PSH-05: pushes that were answered by polls do not lengthen the wait for the next silent one', async () => {
+      const { enrollment } = await enrolledHost(db);
+      const store = pushStore(db);
+      const hour = 3_600_000;
+      for (let pushed = 0; pushed < 8; pushed += 1) {
+        await request([enrollment], later(pushed * hour));
+        await pusherWith(() => ok, later(pushed * hour)).pusher.drain();
+        await sql`
+          insert into enrollment_seen (enrollment_id, seen_at) values (${enrollment}, ${later(pushed * hour + 2000)})
+          on conflict (enrollment_id) do update set seen_at = excluded.seen_at
+        `.execute(db.read);
+      }
+      await queuedCommand(db, enrollment);
+      const now = later(7 * hour + 20 * 60_000);
+      await store.requestForSilent(now, later(7 * hour + 5 * 60_000), 100);
+      expect((await outbox()).map((row) => row.enrollment_id)).toContain(enrollment);
+    });
+
+    it('PSH-06: a wrong token among good ones is its own fault and holds up nobody', async () => {
+      const good = await enrolledHost(db);
+      const wrong = await enrolledHost(db);
+      const { sent, pusher } = pusherWith((push) =>
+        push.enrollment === wrong.enrollment ? { kind: 'answered', status: 400, reason: 'BadDeviceToken' } : ok,
+      );
+      for (const refs of [[good.enrollment], [wrong.enrollment], [good.enrollment]]) {
+        await request(refs);
+        await pusher.drain();
+      }
+      expect(sent.map((push) => push.enrollment)).toEqual([good.enrollment, wrong.enrollment, good.enrollment]);
+      expect(await outbox()).toEqual([]);
+    });
+
     it('two pushers never send one push twice', async () => {
       const hosts = await Promise.all(Array.from({ length: 30 }, () => enrolledHost(db)));
       await request(hosts.map((host) => host.enrollment));

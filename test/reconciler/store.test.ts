@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { executorOf } from '../../db/database.ts';
+import { pushStore } from '../../db/push-store.ts';
 import { reconcileStore } from '../../db/reconcile-store.ts';
 import { eachDatabase } from '../support/databases.ts';
 import { Fleet } from './fleet.ts';
@@ -86,6 +87,45 @@ eachDatabase((kind, open) => {
       await reconciler.drain();
       expect(await fleet.ops(mac)).toEqual([]);
       expect(await fleet.liveCommands()).toMatchObject([{ request_type: 'ProfileList' }]);
+    } finally {
+      await db.close();
+    }
+  });
+
+  test('a plan that commits while a push is under way has it sent once more', async () => {
+    const db = await open();
+    const fleet = new Fleet(db);
+    const reconciler = fleet.reconciler();
+    const pushes = pushStore(db);
+    const now = fleet.clock.now();
+    try {
+      const { enrollment } = await fleet.mac(reconciler);
+      await reconciler.drain();
+      await pushes.lease('a', now, new Date(now.getTime() + MINUTE), 10);
+      await fleet.upload({ identifier: 'com.example.a' });
+      await reconciler.drain();
+      const answer = { kind: 'answered', status: 200, reason: '' } as const;
+      await pushes.settle('a', [{ enrollment, answer, verdict: { kind: 'accepted' } }], now);
+      expect(await pushes.lease('a', now, new Date(now.getTime() + MINUTE), 10)).toMatchObject([{ enrollment }]);
+    } finally {
+      await db.close();
+    }
+  });
+
+  test('what is left in a queue after a command was taken back is announced', async () => {
+    const db = await open();
+    const fleet = new Fleet(db);
+    const reconciler = fleet.reconciler();
+    try {
+      const { enrollment } = await fleet.mac(reconciler);
+      const profile = await fleet.upload({ identifier: 'com.example.a' });
+      await reconciler.drain();
+      await sql`delete from push_outbox`.execute(db.read);
+      await fleet.remove(profile);
+      await reconciler.drain();
+      expect(await fleet.liveCommands()).toMatchObject([{ request_type: 'ProfileList' }]);
+      const { rows } = await sql`select enrollment_id from push_outbox`.execute(db.read);
+      expect(rows).toEqual([{ enrollment_id: enrollment }]);
     } finally {
       await db.close();
     }
