@@ -54,7 +54,8 @@ export function jsonBody<Shape extends z.ZodType>(call: ApiCall, shape: Shape): 
     });
   } catch (cause) {
     if (cause instanceof EspalierError) throw cause;
-    throw new EspalierError('request_malformed', `the body is not JSON: ${(cause as Error).message}`, { cause });
+    // The parser's own message quotes the text around the fault, and that may be a key.
+    throw new EspalierError('request_malformed', 'the body is not JSON');
   }
   return checked(value, shape, 'the body');
 }

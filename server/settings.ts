@@ -14,6 +14,9 @@ const listen = z
   })
   .refine(({ port }) => port <= 65_535, 'the port must be at most 65535');
 
+/** A variable that is set to nothing is a mistake, not a choice: an empty DATA would be the working directory. */
+const text = z.string().min(1, 'is empty');
+
 const milliseconds = (least: number) => z.coerce.number().int().min(least);
 
 /** Absence means the safe choice; a name not listed here is refused, so that a typing error cannot pass as a default. */
@@ -21,20 +24,20 @@ const Shape = z.strictObject({
   PUBLIC_URL: z
     .url()
     .refine((url) => url.startsWith('https://'), 'must begin with https://: a Mac refuses to enrol over http')
-    .refine((url) => /^https:\/\/[^/?#]+\/?$/.test(url), 'must have no path, query or fragment')
+    .refine((url) => /^https:\/\/[^/?#@]+\/?$/.test(url), 'must have no user, path, query or fragment')
     .transform((url) => url.replace(/\/$/, '')),
   LISTEN: listen.default({ host: '0.0.0.0', port: 8443 }),
   ADMIN_LISTEN: listen.default({ host: '127.0.0.1', port: 8480 }),
-  TLS_CERT: z.string().optional(),
-  TLS_KEY: z.string().optional(),
+  TLS_CERT: text.optional(),
+  TLS_KEY: text.optional(),
   IDENTITY: z.enum(['signature']).default('signature'),
-  DATA: z.string().default('espalier-data'),
-  DATABASE_URL: z.string().optional(),
-  KEK: z.string().optional(),
-  KEK_FILE: z.string().optional(),
+  DATA: text.default('espalier-data'),
+  DATABASE_URL: text.optional(),
+  KEK: text.optional(),
+  KEK_FILE: text.optional(),
   ORGANIZATION: z.string().min(1).max(64).default('Espalier'),
   APNS_URL: z.url().default('https://api.push.apple.com:443'),
-  APNS_CA_FILE: z.string().optional(),
+  APNS_CA_FILE: text.optional(),
   RECONCILE_INTERVAL_MS: milliseconds(200).default(30_000),
   VERIFY_GRACE_MS: milliseconds(0).default(120_000),
   PROFILE_LIST_DELAY_MS: milliseconds(0).default(120_000),
@@ -49,15 +52,7 @@ export type Settings = z.output<typeof Shape> & { readonly demo: boolean };
  * Every fault is reported at once, each naming its variable. Errors: settings_invalid.
  */
 export function readSettings(environment: NodeJS.ProcessEnv, options: { demo?: boolean } = {}): Settings {
-  const values: Record<string, unknown> = {};
-  const file = environment[`${PREFIX}CONFIG`];
-  if (file !== undefined) Object.assign(values, readFile(file));
-  for (const [name, value] of Object.entries(environment)) {
-    // ESPALIER_TEST_* belongs to the test suite, not to the server.
-    if (!name.startsWith(PREFIX) || name === `${PREFIX}CONFIG` || name.startsWith(`${PREFIX}TEST_`)) continue;
-    values[name.slice(PREFIX.length)] = value;
-  }
-  const result = Shape.safeParse(values);
+  const result = Shape.safeParse(valuesOf(environment));
   if (!result.success) throw invalid(result.error);
   const settings = { ...result.data, DATA: path.resolve(result.data.DATA), demo: options.demo === true };
   if ((settings.TLS_CERT === undefined) !== (settings.TLS_KEY === undefined)) {
@@ -69,6 +64,26 @@ export function readSettings(environment: NodeJS.ProcessEnv, options: { demo?: b
     });
   }
   return settings;
+}
+
+/** Which database, and nothing else: `migrate` needs no URL and no certificate. Errors: settings_invalid. */
+export function readDatabaseSettings(environment: NodeJS.ProcessEnv): Pick<Settings, 'DATA' | 'DATABASE_URL'> {
+  const { DATA, DATABASE_URL } = valuesOf(environment);
+  const result = z.object({ DATA: Shape.shape.DATA, DATABASE_URL: text.optional() }).safeParse({ DATA, DATABASE_URL });
+  if (!result.success) throw invalid(result.error);
+  return { ...result.data, DATA: path.resolve(result.data.DATA) };
+}
+
+function valuesOf(environment: NodeJS.ProcessEnv): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  const file = environment[`${PREFIX}CONFIG`];
+  if (file !== undefined) Object.assign(values, readFile(file));
+  for (const [name, value] of Object.entries(environment)) {
+    // ESPALIER_TEST_* belongs to the test suite, not to the server.
+    if (!name.startsWith(PREFIX) || name === `${PREFIX}CONFIG` || name.startsWith(`${PREFIX}TEST_`)) continue;
+    values[name.slice(PREFIX.length)] = value;
+  }
+  return values;
 }
 
 function readFile(file: string): Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
+import { isIPv4 } from 'node:net';
 import { sql } from 'kysely';
 import { derToPem } from '../cms/pem.ts';
 import { EspalierError } from '../core/errors.ts';
@@ -43,7 +44,14 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   const { db, log } = foundation;
   const undo: (() => Promise<unknown> | unknown)[] = [() => db.close()];
   const stop = async () => {
-    for (const step of undo.splice(0).reverse()) await step();
+    for (const step of undo.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        // The rest still has to be closed, the database above all.
+        log.error({ err: error }, 'a step of the shutdown failed');
+      }
+    }
   };
   try {
     await refuseMovedUrl(foundation);
@@ -136,7 +144,7 @@ async function listenAdmin(foundation: Foundation, metrics: ReturnType<typeof cr
   });
   const { host } = settings.ADMIN_LISTEN;
   // A token must not cross a network in the clear.
-  const isLoopback = host === 'localhost' || host === '::1' || host.startsWith('127.');
+  const isLoopback = host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
   const server: Server = isLoopback ? plainServer(app) : tlsServer(app, foundation.tls);
   const port = await listen(server, settings.ADMIN_LISTEN);
   const name = host.includes(':') ? `[${host}]` : host;

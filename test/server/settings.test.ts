@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { EspalierError } from '../../core/errors.ts';
-import { readSettings } from '../../server/settings.ts';
+import { readDatabaseSettings, readSettings } from '../../server/settings.ts';
 
 const GOOD = { ESPALIER_PUBLIC_URL: 'https://mdm.example.com', ESPALIER_TLS_CERT: 'a.pem', ESPALIER_TLS_KEY: 'a.key' };
 
@@ -29,6 +29,7 @@ describe('readSettings', () => {
     ['https://mdm.example.com/mdm', 'path'],
     ['https://mdm.example.com?x=1', 'path'],
     ['mdm.example.com', 'URL'],
+    ['https://admin:word@mdm.example.com', 'user'],
   ])('refuses PUBLIC_URL %s', (url) => {
     const error = refusal({ ...GOOD, ESPALIER_PUBLIC_URL: url });
     expect(error.code).toBe('settings_invalid');
@@ -44,6 +45,19 @@ describe('readSettings', () => {
     expect(error.message).toContain('ESPALIER_PUBLIC_URL is not set');
     expect(error.message).toContain('ESPALIER_LISTEN');
     expect(error.message).toContain('ESPALIER_LOG_LEVEL');
+  });
+
+  it.each(['DATA', 'DATABASE_URL', 'KEK'])('refuses an empty %s', (name) => {
+    expect(refusal({ ...GOOD, [`ESPALIER_${name}`]: '' }).message).toContain(`ESPALIER_${name}: is empty`);
+  });
+
+  it('migrate finds the database where the server does: in the file too', () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'espalier-settings-')), 'config.json');
+    writeFileSync(file, JSON.stringify({ DATABASE_URL: 'postgres://db.example/espalier', DATA: '/var/lib/espalier' }));
+    expect(readDatabaseSettings({ ESPALIER_CONFIG: file })).toEqual({
+      DATABASE_URL: 'postgres://db.example/espalier',
+      DATA: '/var/lib/espalier',
+    });
   });
 
   it('needs the certificate and its key together', () => {
