@@ -16,7 +16,7 @@ import path from 'node:path';
  */
 
 const ROW =
-  /^### (?<id>[A-Z]+-\d\d) · (?<says>\S.*)\n\n(?<source>\S.*) · `(?<testFile>test\/[^`]+)` › `(?<testName>[^`]+)`\n```diff\n--- (?<file>\S+)\n- (?<search>\S.*)\n(?:\+ (?<replace>\S.*)\n)?```\n/;
+  /^### (?<id>[A-Z]+-\d\d) · (?<says>\S.*)\n\n(?<source>\S.*) · `(?<testFile>test\/[^`]+)` › `(?<testName>[^`]+)`\n\n```diff\n--- (?<file>\S+)\n- (?<search>\S.*)\n(?:\+ (?<replace>\S.*)\n)?```\n/;
 
 /**
  * The rows of the page, in its order. Throws where a row has another form, or an id stands twice.

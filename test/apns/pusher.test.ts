@@ -156,7 +156,7 @@ eachDatabase((_kind, open) => {
         await pusher.drain();
         return sent.some((push) => push.enrollment === enrollment);
       };
-      const minutes = [16, 20, 47, 60, 108];
+      const minutes = [16, 35, 47, 80, 108];
       const pushed: boolean[] = [];
       for (const minute of minutes) pushed.push(await sweep(later(minute * 60_000)));
       expect(pushed).toEqual([true, false, true, false, true]);

@@ -81,6 +81,10 @@ describe('our own signatures', () => {
     const cms = buildSignedData({ content: body, signer: signer(device) });
     expect(codeOf(() => verifySignedData(cms, { detachedContent: body }))).toBe('accepted');
     expect(codeOf(() => verifySignedData(cms, { detachedContent: Buffer.from('x') }))).toBe('cms_signature_invalid');
+    // The signature fits the content beside it, and other content was put inside.
+    const other = prepareSignedData({ content: Buffer.from('x'), signer: signer(device), signedAttributes: false });
+    const spliced = other.finish(sign('sha256', body, device.privateKey));
+    expect(codeOf(() => verifySignedData(spliced, { detachedContent: body }))).toBe('cms_signature_invalid');
   });
 
   it('the same octets signed as another content type are told apart', () => {

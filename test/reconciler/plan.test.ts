@@ -378,8 +378,12 @@ describe('properties', () => {
 
   test('the fingerprint shortcut never hides a plan', () => {
     fc.assert(
-      fc.property(world, (parts) => {
-        const { catalogue, host } = build({ ...parts, actualKnown: true });
+      fc.property(world, fc.boolean(), (parts, holdsWhatItShould) => {
+        const { catalogue, host: built } = build({ ...parts, actualKnown: true });
+        const yes = (one: CatalogueProfile) => judge(one, built.row, catalogue.labels).value === 'yes';
+        const wanted = catalogue.profilesOf(1, 'device').filter(yes);
+        const applied = wanted.map((one) => one.versionId);
+        const host = holdsWhatItShould ? { ...built, row: row(catalogue, { ...built.row, applied }) } : built;
         if (!isSettled(catalogue, host)) return;
         // A wrong sum switches the shortcut off: the whole evaluation must find nothing either.
         const doubtful = { ...host, row: { ...host.row, fingerprint: { high: 1, low: 1 } } };

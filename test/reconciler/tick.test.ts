@@ -147,6 +147,8 @@ eachDatabase((kind, open) => {
       await fleet.remove(gone);
       mac.holds.set('com.vendor.left', 'FOREIGN');
       await reconciler.tick();
+      const asked = (await fleet.liveCommands()).map((one) => one.request_type);
+      expect(asked.sort()).toEqual(['InstallProfile', 'ProfileList']);
       const list = await fleet.fetch(mac);
       expect(list?.says).toBe('list');
       await fleet.answer(reconciler, mac, list?.uuid ?? '');

@@ -30,7 +30,7 @@ describe('docs/SPEC.md', () => {
 
 describe('reading the page', () => {
   const row = (id: string) =>
-    `### ${id} · It holds.\n\nR1 · \`test/a.test.ts\` › \`a (b) %s\`\n\`\`\`diff\n--- a/b.ts\n- if (x)\n+ if (y)\n\`\`\`\n\n`;
+    `### ${id} · It holds.\n\nR1 · \`test/a.test.ts\` › \`a (b) %s\`\n\n\`\`\`diff\n--- a/b.ts\n- if (x)\n+ if (y)\n\`\`\`\n\n`;
 
   test('an id twice, and a section of another form, are refused by name', () => {
     expect(readSpec(row('DB-01') + row('DB-02'))).toHaveLength(2);
