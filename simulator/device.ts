@@ -1,3 +1,4 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pemToDer } from '../cms/pem.ts';
 import { type Certificate, parseCertificate } from '../cms/x509.ts';
@@ -65,7 +66,7 @@ export class Device {
     this.random = options.random;
     this.staleInstalls = this.faults.staleInstalls;
     this.#folder = new StateFolder(options.folder);
-    this.state = this.#folder.load() ?? { phase: 'new', device: this.newChannel() };
+    this.state = this.#folder.load() ?? { phase: 'new', device: this.newChannel('device') };
     this.answered = this.#folder.loadAnswered();
   }
 
@@ -105,8 +106,19 @@ export class Device {
   }
 
   /** A push token and magic as APNs and the Mac agree on them; both are secrets of one channel. */
-  newChannel(): ChannelState {
-    return { token: this.random.bytes(32).toString('hex'), pushMagic: this.random.uuid(), profiles: [] };
+  newChannel(channel: Channel = 'device'): ChannelState {
+    // A stream of its own: the Mac's generator starts anew with each process, and would repeat the other channel's token.
+    const random = this.random.fork(`${channel} channel`);
+    return { token: random.bytes(32).toString('hex'), pushMagic: random.uuid(), profiles: [] };
+  }
+
+  /** A new enrolment has a new token and magic; the old ones wake nobody any more. */
+  renewChannels(): void {
+    for (const state of [this.state.device, this.state.user]) {
+      if (state === undefined) continue;
+      state.token = randomBytes(32).toString('hex');
+      state.pushMagic = randomUUID().toUpperCase();
+    }
   }
 
   channel(channel: Channel): ChannelState | undefined {

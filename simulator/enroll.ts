@@ -22,6 +22,7 @@ const PER_USER = 'com.apple.mdm.per-user-connections';
 /** Fetch the profile behind a link, as a person in a browser does, and install it. */
 export async function enroll(device: Device, url: string): Promise<void> {
   if (device.state.phase === 'enrolled') throw refusal('MAC-22', 'MCMDM', 12001, 'The Mac is managed already');
+  if (device.state.phase === 'unenrolled') device.renewChannels();
   await installEnrollment(device, await fetchProfile(device, url));
   device.state.phase = 'enrolled';
   device.save();
@@ -119,7 +120,7 @@ export async function replaceEnrollment(device: Device, profile: ConfigurationPr
 export async function enrollUser(device: Device, account: LocalUser): Promise<boolean> {
   if (!device.enrolled().mdm.serverCapabilities.includes(PER_USER)) return false;
   const before = device.state.user;
-  device.state.user = { ...(before ?? device.newChannel()), account };
+  device.state.user = { ...(before ?? device.newChannel('user')), account };
   const managed = await tokenUpdate(device, 'user').catch(async (error: unknown) => {
     restoreUser(device, before);
     await heedDismissal(device, error);

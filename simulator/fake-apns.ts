@@ -37,9 +37,11 @@ export interface FakeApnsOptions {
   readonly port?: number;
   /** SETTINGS_MAX_CONCURRENT_STREAMS as announced. */
   readonly maxConcurrentStreams?: number;
-  /** Wakes the device; the push is answered by what it says. */
-  readonly onPush: (push: MdmPush) => TokenOutcome;
+  /** Wakes the device; the push is answered by what it says. Without it, see `attach`. */
+  readonly onPush?: PushHandler;
 }
+
+export type PushHandler = (push: MdmPush) => TokenOutcome;
 
 export type FakeApns = Awaited<ReturnType<typeof startFakeApns>>;
 
@@ -65,6 +67,8 @@ export async function startFakeApns(options: FakeApnsOptions) {
     /** The next `times` pushes (all that match, where given) meet this fault. */
     program: (fault: ApnsFault, times = 1, matches: (push: ApnsRequest) => boolean = () => true) =>
       apns.program(fault, times, matches),
+    /** The devices come up: each gets the newest push that was stored for it. Until then every push is accepted. */
+    attach: (onPush: PushHandler) => apns.attach(onPush),
     close: () => apns.close(),
   };
 }
@@ -80,13 +84,15 @@ class Apns {
   readonly violations: Violation[] = [];
   received = 0;
   accepted = 0;
-  readonly #options: FakeApnsOptions;
   readonly #server: Http2SecureServer;
   readonly #sessions = new Set<ServerHttp2Session>();
   #programme: Programmed[] = [];
+  #onPush: PushHandler;
+  /** By token: Apple keeps the newest push for a device that is off. */
+  readonly #stored = new Map<string, MdmPush>();
 
   constructor(options: FakeApnsOptions, certificates: PushCertificates) {
-    this.#options = options;
+    this.#onPush = options.onPush ?? ((push) => this.#store(push));
     this.#server = createSecureServer({
       key: certificates.server.key,
       cert: certificates.server.certificate,
@@ -113,6 +119,17 @@ class Apns {
       this.#server.listen(port, host, resolve);
     });
     return this.#server.address() as AddressInfo;
+  }
+
+  attach(onPush: PushHandler): void {
+    this.#onPush = onPush;
+    for (const push of this.#stored.values()) onPush(push);
+    this.#stored.clear();
+  }
+
+  #store(push: MdmPush): TokenOutcome {
+    this.#stored.set(push.token, push);
+    return 'delivered';
   }
 
   program(fault: ApnsFault, times: number, matches: (push: ApnsRequest) => boolean): void {
@@ -172,7 +189,7 @@ class Apns {
     if (read.magic === undefined) {
       this.violations.push({ rule: 'MAC-71', detail: 'the body of a push is not {"mdm": PushMagic}' });
     }
-    switch (this.#options.onPush(read)) {
+    switch (this.#onPush(read)) {
       case 'delivered':
         this.accepted += 1;
         return { status: 200 };

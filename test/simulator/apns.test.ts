@@ -142,6 +142,25 @@ describe('MAC-71 APNs', () => {
   });
 });
 
+describe('MAC-71 devices that are off', () => {
+  it('get the newest push once they are there', async () => {
+    const early = await startFakeApns({ folder });
+    const over = connect(early.url, { ca: early.ca, cert: early.push.certificate, key: early.push.key });
+    sessions.push(over);
+    expect((await post(over, {}, '{"mdm":"old"}')).status).toBe(200);
+    expect((await post(over, {}, '{"mdm":"new"}')).status).toBe(200);
+    const seen: MdmPush[] = [];
+    const onPush = (push: MdmPush): TokenOutcome => {
+      seen.push(push);
+      return 'unregistered';
+    };
+    early.attach(onPush);
+    expect(seen.map(({ magic }) => magic)).toEqual(['new']);
+    expect((await post(over)).status).toBe(410);
+    await early.close();
+  });
+});
+
 describe('programmed faults', () => {
   it('answers as told, so many times', async () => {
     apns.program({ kind: 'answer', answer: { status: 429, reason: 'TooManyRequests', retryAfter: 3 } }, 2);

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { verifySignedData } from '../../cms/signed-data.ts';
 import { aMac, ruleOf, rules, wake } from './support/a-mac.ts';
@@ -135,6 +138,31 @@ describe('check-in', () => {
     expect(server.messages('CheckOut')).toHaveLength(1);
     expect(mac.phase).toBe('unenrolled');
     expect(mac.profiles('device')).toEqual([]);
+  });
+
+  it('MAC-41 enrolling again is a new enrolment, with a new identity, token and magic', async () => {
+    server = await TinyServer.start(world);
+    const mac = aMac(server, { user });
+    await mac.enroll(server.link);
+    const before = [mac.certificate, mac.token('device'), mac.token('user')];
+    await mac.unenroll();
+    await mac.enroll(server.link);
+    const after = [mac.certificate, mac.token('device'), mac.token('user')];
+    expect(new Set([...before, ...after]).size).toBe(6);
+    expect(new Set(server.messages('TokenUpdate').map((message) => message.get('PushMagic'))).size).toBe(4);
+  });
+
+  it('MAC-44 tokens outlive a restart and differ by channel', async () => {
+    server = await TinyServer.start(world);
+    const folder = mkdtempSync(join(tmpdir(), 'mac-'));
+    const first = aMac(server, { folder, user });
+    await first.enroll(server.link);
+    const tokens = [first.token('device'), first.token('user')];
+    expect(new Set(tokens).size).toBe(2);
+    await first.close();
+    const again = aMac(server, { folder, user });
+    expect([again.token('device'), again.token('user')]).toEqual(tokens);
+    rmSync(folder, { recursive: true });
   });
 
   it('MAC-45 no CheckOut unless the profile asked for it', async () => {
