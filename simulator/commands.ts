@@ -134,8 +134,9 @@ function keep(device: Device, store: ChannelState, profile: ConfigurationProfile
     device.emit({ kind: 'fault', fault: 'lied about InstallProfile' });
     return;
   }
-  if (device.staleInstalls > 0) {
-    device.staleInstalls -= 1;
+  const stale = device.state.staleInstalls ?? device.faults.staleInstalls;
+  if (stale > 0) {
+    device.state.staleInstalls = stale - 1;
     device.emit({ kind: 'fault', fault: 'kept an old copy' });
     const old = store.profiles.find((stored) => stored.identifier === profile.identifier);
     store.profiles = replaced(store.profiles, old ?? fromBackup(device, installed));

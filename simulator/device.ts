@@ -52,8 +52,6 @@ export class Device {
   readonly violations: Violation[] = [];
   /** By channel and command: what was answered so far. */
   readonly answered: Map<string, AnsweredCommand>;
-  /** InstallProfiles that still leave the old copy in place. */
-  staleInstalls: number;
   readonly #folder: StateFolder;
   readonly #off = new AbortController();
   #server: Transport | undefined;
@@ -64,7 +62,6 @@ export class Device {
     this.options = options;
     this.faults = { ...HONEST, ...options.faults };
     this.random = options.random;
-    this.staleInstalls = this.faults.staleInstalls;
     this.#folder = new StateFolder(options.folder);
     this.state = this.#folder.load() ?? { phase: 'new', device: this.newChannel('device') };
     this.answered = this.#folder.loadAnswered();

@@ -72,6 +72,8 @@ export interface MacState {
   enrolled?: EnrolledState;
   device: ChannelState;
   user?: ChannelState & { readonly account: LocalUser };
+  /** InstallProfiles that will still leave an old copy in place; once is once, also across restarts. */
+  staleInstalls?: number;
   /** The agent's node key (osquery keeps it in RocksDB). */
   nodeKey?: string;
 }
