@@ -22,8 +22,8 @@ export function pushStore(db: Database): PushStore {
         select id, ${reason}, ${dueAt}, ${dueAt} from unnest(${sql.val([...enrollments])}::bigint[]) as id order by id
         on conflict (enrollment_id) do update
           -- Under way already: this request may be about a command that the Mac's next poll is too early for.
-          set due_at = case when push_outbox.lease_until is null then least(push_outbox.due_at, excluded.due_at)
-                            else excluded.due_at end,
+          set due_at = case when push_outbox.lease_until is null or push_outbox.again
+                            then least(push_outbox.due_at, excluded.due_at) else excluded.due_at end,
               again = push_outbox.lease_until is not null
           where push_outbox.due_at > excluded.due_at or push_outbox.lease_until is not null
       `.execute(executorOf(tx));

@@ -32,6 +32,8 @@ export type LimitName = keyof typeof LIMITS;
 
 /** Bytes of bodies held at once over all requests; beyond it new bodies get 503 and Retry-After. */
 export const MAX_BODY_BYTES_IN_FLIGHT = 256 * MiB;
+/** Of these, bytes held for one address: a single stranger must not use them up for the fleet. */
+export const MAX_BODY_BYTES_PER_PEER = 96 * MiB;
 /** An RSA-4096 chain in Mdm-Signature passes Node's 16 KiB default (dependencies.md §14 no. 27). */
 export const MAX_HEADER_BYTES = 64 * KiB;
 /** Milliseconds for a client to finish its headers. */

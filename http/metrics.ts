@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { bodyBytesInFlight } from './read-body.ts';
+import { bodyBytesInFlight } from './body-budget.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 

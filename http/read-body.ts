@@ -1,13 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { EspalierError } from '../core/errors.ts';
-import { MAX_BODY_BYTES_IN_FLIGHT, type RouteLimit } from './limits.ts';
-
-let bytesInFlight = 0;
-
-/** Bytes of request bodies held in memory now, for /metrics. */
-export function bodyBytesInFlight(): number {
-  return bytesInFlight;
-}
+import { fits, hold, release } from './body-budget.ts';
+import type { RouteLimit } from './limits.ts';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -33,9 +27,8 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
   const length = declared === undefined ? undefined : Number(declared);
   if (length !== undefined && length > limit.maxBytes) return Promise.reject(tooLarge(limit, length));
   if (length === 0) return Promise.resolve(EMPTY);
-  if (bytesInFlight + (length ?? 0) > MAX_BODY_BYTES_IN_FLIGHT) {
-    return Promise.reject(new EspalierError('service_unavailable', 'too many request bodies are being read at once'));
-  }
+  const peer = request.socket.remoteAddress ?? '';
+  if (!fits(peer, length ?? 0)) return Promise.reject(tooMany());
 
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -44,7 +37,7 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
 
     function finish(error: EspalierError | undefined): void {
       clearTimeout(timer);
-      bytesInFlight -= size;
+      release(peer, size);
       request.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone);
       if (error) {
         // Nothing more is kept; the rest of the body is thrown away as it arrives so that the answer can be read.
@@ -56,14 +49,14 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
     }
     function onData(chunk: Buffer): void {
       size += chunk.length;
-      bytesInFlight += chunk.length;
+      const isWithin = hold(peer, chunk.length);
       timer.refresh();
       if (size > limit.maxBytes) {
         finish(tooLarge(limit, size));
         return;
       }
-      if (bytesInFlight > MAX_BODY_BYTES_IN_FLIGHT) {
-        finish(new EspalierError('service_unavailable', 'too many request bodies are being read at once'));
+      if (!isWithin) {
+        finish(tooMany());
         return;
       }
       chunks.push(chunk);
@@ -79,6 +72,10 @@ export function readBody(request: IncomingMessage, limit: RouteLimit): Promise<B
     }
     request.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone);
   });
+}
+
+function tooMany(): EspalierError {
+  return new EspalierError('service_unavailable', 'too many request bodies are being read at once');
 }
 
 function tooLarge(limit: RouteLimit, size: number): EspalierError {

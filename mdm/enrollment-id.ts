@@ -72,9 +72,12 @@ function name(message: PlistDict, key: string): string | undefined {
   return typeof value === 'string' ? storable(value) : undefined;
 }
 
-/** Text for display: PostgreSQL cannot hold a NUL, and a name needs no megabyte (H-09). */
+/**
+ * Text for display: PostgreSQL cannot hold a NUL or half of a surrogate pair, which the cut may leave, and a name needs no
+ * megabyte (H-09). What it cannot hold would be a 503 for ever, since the device sends the same result again.
+ */
 export function storable(text: string): string {
-  return text.slice(0, 1024).replaceAll('\0', '\u{fffd}');
+  return text.slice(0, 1024).toWellFormed().replaceAll('\0', '\u{fffd}');
 }
 
 function malformed(detail: string): EspalierError {

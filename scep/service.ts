@@ -65,10 +65,14 @@ export function createScepService(deps: ScepServiceDeps): ScepService {
 
   async function pkiOperation(request: ScepRequest): Promise<ScepResponse> {
     const message = readPkiMessage(request.method === 'GET' ? messageOfQuery(request.message ?? '') : request.body);
-    // Before the expensive part: whoever guesses is not worth an RSA decryption and a query.
-    const result = failures.isExhausted(request.peer)
-      ? ({ status: 'failure', failInfo: 'badRequest' } as const)
-      : await resultOf(message, request.peer);
+    // Before the expensive part. Not a CertRep: a failure would end an innocent neighbour's enrolment, 503 delays it.
+    if (failures.isExhausted(request.peer)) {
+      throw new EspalierError(
+        'service_unavailable',
+        'too many SCEP requests from this address have failed; try again later',
+      );
+    }
+    const result = await resultOf(message, request.peer);
     return ok('application/x-pki-message', await buildCertRep(message, result, responder));
   }
 

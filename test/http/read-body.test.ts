@@ -3,8 +3,9 @@ import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EspalierError } from '../../core/errors.ts';
+import { bodyBytesInFlight } from '../../http/body-budget.ts';
 import { close, listen } from '../../http/raw-server.ts';
-import { bodyBytesInFlight, readBody } from '../../http/read-body.ts';
+import { readBody } from '../../http/read-body.ts';
 
 const LIMIT = { maxBytes: 1000, idleMs: 150 };
 let server: Server;
