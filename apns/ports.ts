@@ -12,8 +12,11 @@ export interface PushStore {
   settle(owner: string, outcomes: readonly PushOutcome[], now: Date): Promise<void>;
   /** Ask again for enrolments that have live commands, no waiting push, and no poll since `silentSince`. */
   requestForSilent(now: Date, silentSince: Date, limit: number): Promise<number>;
-  /** When the next waiting push is due, if any. */
-  nextDue(now: Date): Promise<Date | undefined>;
+  /**
+   * After a start: whoever has a live command is pushed, at most `perSecond` a second. A poll that met a server which was
+   * just ending failed, and a Mac does not repeat it by itself.
+   */
+  requestForWaiting(now: Date, perSecond: number): Promise<number>;
 }
 
 export interface PushCertificate {

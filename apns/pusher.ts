@@ -11,6 +11,8 @@ const LEASE_MS = 60_000;
 const BATCH = 1000;
 /** Outcomes written together; a crash before the write costs one more push, never a command. */
 const SETTLE_BATCH = 200;
+/** Macs woken per second after a start: waking all at once is our own flood. */
+const START_PER_SECOND = 500;
 /** A Mac with waiting commands that has not polled for this long is pushed again (PSH-05). */
 const SILENCE_MS = 15 * 60_000;
 
@@ -30,6 +32,8 @@ export interface Pusher {
   wake(): void;
   /** Send what is due until nothing is; resolves when idle. */
   drain(): Promise<void>;
+  /** Once, at start: push whoever has waiting commands. */
+  begin(): Promise<number>;
   /** Re-request pushes for Macs that stayed silent. */
   sweep(): Promise<number>;
   stop(): Promise<void>;
@@ -120,6 +124,11 @@ export function createPusher(deps: PusherDeps): Pusher {
   return {
     wake: () => void drain(),
     drain,
+    async begin() {
+      const found = await deps.store.requestForWaiting(deps.clock.now(), START_PER_SECOND);
+      void drain();
+      return found;
+    },
     async sweep() {
       const now = deps.clock.now();
       const found = await deps.store.requestForSilent(now, new Date(now.getTime() - SILENCE_MS), BATCH);

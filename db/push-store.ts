@@ -128,12 +128,20 @@ export function pushStore(db: Database): PushStore {
       });
     },
 
-    async nextDue(now) {
-      const { rows } = await sql<{ due_at: Date | null }>`
-        select min(greatest(due_at, coalesce(lease_until, due_at))) as due_at from push_outbox
-        where due_at > ${now} or lease_until > ${now}
-      `.execute(db.read);
-      return rows[0]?.due_at ?? undefined;
+    async requestForWaiting(now, perSecond) {
+      return db.run(async (tx) => {
+        const { rows } = await sql<{ enrollment_id: number }>`
+          insert into push_outbox (enrollment_id, reason, due_at, created_at)
+          select e.id, 'start', ${now}::timestamptz + interval '1 second' * ((row_number() over (order by e.id) - 1) / ${perSecond}::int), ${now}
+          from enrollment e
+          where e.state = 'enrolled' and e.push_token is not null
+            and exists (select from command c where c.enrollment_id = e.id)
+          order by e.id
+          on conflict (enrollment_id) do nothing
+          returning enrollment_id
+        `.execute(executorOf(tx));
+        return rows.length;
+      });
     },
   };
 }

@@ -92,7 +92,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     }
 
     rooms.reconciler.start();
-    rooms.pusher.wake();
+    await rooms.pusher.begin();
     const jobs = startJobs(jobsOf(foundation, rooms), log);
     undo.push(() => jobs.stop());
     writeEndpoint(settings.DATA, {

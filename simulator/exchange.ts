@@ -52,8 +52,9 @@ export class Exchange {
   }
 
   async run(): Promise<Ending> {
+    // A NotNow that did not get through the first time is the last word of this exchange all the same.
+    let notNow = this.#store.pending?.status === 'NotNow';
     let answer = await this.#open();
-    let notNow = false;
     while (answer.kind === 'command') {
       const { received } = answer;
       const result = await this.#carryOut(received);

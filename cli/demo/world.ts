@@ -52,7 +52,6 @@ export async function startWorld(
   const apns = await startFakeApns({
     folder: path.join(options.data, 'apns'),
     port: state.ports.apns,
-    onPush: (push) => fleet?.push(push) ?? 'unknown',
   });
   const caFile = path.join(options.data, 'apns-ca.pem');
   writeFileSync(caFile, apns.ca);
@@ -88,6 +87,8 @@ export async function startWorld(
       notNowMs: 500,
       onEvent: ({ number }, event) => progress.saw(number, event),
     });
+    // Until now pushes were kept: a Mac is not unknown to Apple because its folder is not open yet.
+    apns.attach(fleet.push);
     const world = {
       client,
       fleet,

@@ -194,6 +194,30 @@ eachDatabase((_kind, open) => {
       expect(await outbox()).toEqual([]);
     });
 
+    it('R1: after a start everybody with a waiting command is pushed, paced, and nobody else', async () => {
+      await sql`delete from command`.execute(db.read);
+      const waiting = await Promise.all(Array.from({ length: 5 }, () => enrolledHost(db)));
+      await enrolledHost(db);
+      for (const { enrollment } of waiting) await queuedCommand(db, enrollment);
+      expect(await pushStore(db).requestForWaiting(NOW, 2)).toBe(5);
+      const rows = await outbox();
+      expect(rows.map((row) => row.enrollment_id)).toEqual(
+        waiting.map((host) => host.enrollment).sort((a, b) => a - b),
+      );
+      expect(rows.map((row) => row.due_at.getTime() - NOW.getTime())).toEqual([0, 0, 1000, 1000, 2000]);
+    });
+
+    it('a push asked for now is not put off by one asked for later', async () => {
+      const { enrollment } = await enrolledHost(db);
+      const store = pushStore(db);
+      await request([enrollment]);
+      await store.lease('a', NOW, later(60_000), 10);
+      await request([enrollment], later(1));
+      await request([enrollment], later(30_000));
+      await store.settle('a', [{ enrollment, answer: ok, verdict: { kind: 'accepted' } }], NOW);
+      expect((await outbox()).map((row) => row.due_at.getTime())).toEqual([later(1).getTime()]);
+    });
+
     it('two pushers never send one push twice', async () => {
       const hosts = await Promise.all(Array.from({ length: 30 }, () => enrolledHost(db)));
       await request(hosts.map((host) => host.enrollment));

@@ -8,7 +8,7 @@ import { hasCode } from '../../core/errors.ts';
 import type { Database } from '../../db/database.ts';
 import { days, NOW, rsa } from '../cms/fixtures.ts';
 import { eachDatabase } from '../support/databases.ts';
-import { authority, clientIdentity, FAIL, harness, pkiRequest, readCertRep, send } from './support.ts';
+import { authority, clientIdentity, harness, pkiRequest, readCertRep, send } from './support.ts';
 
 eachDatabase((_kind, open) => {
   let db: Database;
