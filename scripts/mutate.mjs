@@ -25,8 +25,8 @@ import { faultsOf, patternOf, readSpec } from './spec.mjs';
 
 /** Milliseconds for one test under one mutation; what hangs is not killed by a test, and is reported. */
 const RUN_MS = 240_000;
-/** Milliseconds before vitest gives up one test: a mutation may make it wait for ever. */
-const TEST_MS = 30_000;
+/** A mutation may make a test, or what cleans up after it, wait for ever; one failure is enough. */
+const IMPATIENT = ['--testTimeout=30000', '--hookTimeout=60000', '--bail=1'];
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -63,21 +63,14 @@ function copyTree() {
  * @param {readonly string[]} files
  * @param {string} pattern
  * @param {number} limitMs
+ * @param {readonly string[]} options
  * @returns {Promise<Run>}
  */
-async function runTests(copy, files, pattern, limitMs) {
+async function runTests(copy, files, pattern, limitMs, options = []) {
   const report = path.join(copy, 'node_modules', '.cache', 'report.json');
   rmSync(report, { force: true });
   const vitest = path.join(copy, 'node_modules', 'vitest', 'vitest.mjs');
-  const args = [
-    'run',
-    ...files,
-    '-t',
-    pattern,
-    `--testTimeout=${TEST_MS}`,
-    '--reporter=json',
-    `--outputFile=${report}`,
-  ];
+  const args = ['run', ...files, '-t', pattern, ...options, '--reporter=json', `--outputFile=${report}`];
   const child = spawn(process.execPath, [vitest, ...args], {
     cwd: copy,
     detached: true,
@@ -134,7 +127,7 @@ async function verdictOf(copy, row) {
     text.replace(row.search, () => row.replace),
   );
   try {
-    const { tests, timedOut } = await runTests(copy, [row.testFile], patternOf(row.testName), RUN_MS);
+    const { tests, timedOut } = await runTests(copy, [row.testFile], patternOf(row.testName), RUN_MS, IMPATIENT);
     if (timedOut) return 'HUNG';
     if (tests.some((test) => test.status === 'failed')) return 'killed';
     return tests.some((test) => test.status === 'passed') ? 'SURVIVED' : 'NOT RUN';

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { monotonicIds } from '../../core/ids.ts';
 import { systemClock, systemRandom } from '../../core/system.ts';
+import type { Tx } from '../../core/tx.ts';
 import type { Database } from '../../db/database.ts';
 import { hostStore, teamStore } from '../../db/host-store.ts';
 import { labelStore } from '../../db/label-store.ts';
@@ -157,6 +158,32 @@ eachDatabase((kind, open) => {
       }>`select label_id from label_member where host_id = ${a.hostId} order by 1`.execute(db.read);
       expect((await recon(a.enrollment))?.label_ids).toEqual(rows.map((row) => row.label_id));
       expect(rows).toHaveLength(4);
+    });
+
+    it.skipIf(kind === 'pglite')('a change that waited for another copies the members as they are then', async () => {
+      const a = await withRecon();
+      const ids = [await labels().create('first'), await labels().create('second')];
+      const add = (tx: Tx, id: number | undefined) => labelStore(db).add(tx, id ?? 0, [a.hostId], NOW);
+      const gates: (() => void)[] = [];
+      const [added, mayCommit] = [0, 1].map(() => new Promise<void>((resolve) => gates.push(resolve)));
+      const first = db.run(async (tx) => {
+        await add(tx, ids[0]);
+        gates[0]?.();
+        await mayCommit;
+      });
+      await added;
+      const second = db.run((tx) => add(tx, ids[1]));
+      const waiting = async () => {
+        const { rows } = await sql`
+          select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
+          db.read,
+        );
+        return rows.length > 0;
+      };
+      while (!(await waiting()));
+      gates[1]?.();
+      await Promise.all([first, second]);
+      expect((await recon(a.enrollment))?.label_ids).toEqual(ids);
     });
   });
 
