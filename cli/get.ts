@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { z } from 'zod';
 import { type Client, clientFor } from './client.ts';
 import { table } from './table.ts';
@@ -30,12 +30,12 @@ export function addGet(program: Command): void {
   program
     .command('get')
     .description('List hosts, profiles or labels.')
-    .argument('<what>', 'hosts, profiles or labels')
+    .addArgument(new Argument('<what>').choices(Object.keys(LISTS)))
     .option('--data <folder>', 'data folder of the running server', 'espalier-data')
     .option('--json', 'as JSON')
     .action(async (what: string, options: { data: string; json?: boolean }) => {
       const list = LISTS[what];
-      if (list === undefined) throw new Error(`"${what}" is not hosts, profiles or labels`);
+      if (list === undefined) throw new Error(`commander let "${what}" pass`);
       const { headings, rows, raw } = await list(clientFor(options.data));
       console.log(options.json === true ? JSON.stringify(raw, null, 2) : table(headings, rows));
     });

@@ -4,6 +4,7 @@ import { EspalierError } from '../core/errors.ts';
 import { ApiError } from './client.ts';
 import { addDemo } from './demo.ts';
 import { addEnrollLink } from './enroll-link.ts';
+import { Failure } from './failure.ts';
 import { addGet } from './get.ts';
 import { addServerCommands } from './up.ts';
 import { addWhy } from './why.ts';
@@ -31,6 +32,24 @@ function said(error: unknown): string {
   if (error instanceof EspalierError) {
     return [`espalier: ${error.message} (${error.code})`, ...(error.fix === undefined ? [] : [error.fix])].join('\n');
   }
-  if (error instanceof ApiError) return `espalier: ${error.message}`;
+  if (error instanceof ApiError || error instanceof Failure) return `espalier: ${error.message}`;
+  if (isSystemError(error)) return `espalier: ${systemSays(error)}`;
   return `espalier: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}
+
+interface SystemError extends NodeJS.ErrnoException {
+  readonly code: string;
+  readonly syscall: string;
+}
+
+/** A port that is taken, a folder that is not writable: this machine refused, and a stack would not help. */
+function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
+function systemSays(error: SystemError): string {
+  if (error.code === 'EADDRINUSE') {
+    return `${error.message}\nAnother process listens there, perhaps another Espalier. Stop it, or choose another address (docs/settings.md).`;
+  }
+  return error.message;
 }

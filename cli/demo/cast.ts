@@ -7,6 +7,7 @@ import type { Conduct } from './judge.ts';
 const LYING = 4;
 const OLD_VERSION = 7;
 export const LEAST_MACS = 8;
+export const MOST_MACS = 500;
 
 /** `--faults`, per command or result. */
 const WEATHER: Partial<MacFaults> = { notNow: 0.2, lostAck: 0.05, duplicateReport: 0.05 };

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { Failure } from '../failure.ts';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_WITHIN_MS = 60_000;
@@ -36,7 +37,7 @@ export async function startServerChild(
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
-      reject(new Error(`the server did not listen within ${START_WITHIN_MS} ms\n${tail}`));
+      reject(new Failure(`the server did not listen within ${START_WITHIN_MS} ms\n${tail}`));
     }, START_WITHIN_MS);
     child.once('message', () => {
       clearTimeout(timer);
@@ -44,7 +45,7 @@ export async function startServerChild(
     });
     void gone.then((how) => {
       clearTimeout(timer);
-      reject(new Error(`the server ended with ${how}\n${tail}`));
+      reject(new Failure(`the server ended with ${how}\n${tail}`));
     });
   });
   return {

@@ -20,6 +20,9 @@ const Pairs = z.object({
   ),
 });
 
+/** The team every server begins with. */
+const TEAM = 'Default';
+
 /** Everything the demo asks of the server, over the API an admin has. Saying it twice changes nothing. */
 export async function declare(
   client: Client,
@@ -51,6 +54,22 @@ export async function enrollLink(client: Client, serial: string): Promise<string
 export async function newEnrollSecret(client: Client): Promise<string> {
   const answer = await client.post('/osquery/enroll-secrets', {});
   return z.object({ enroll_secret: z.string() }).parse(answer).enroll_secret;
+}
+
+/** Back into the team the demo declares for, should somebody have moved it since. */
+export async function setTeam(client: Client, udid: string): Promise<void> {
+  const { team } = z.object({ team: z.string() }).parse(await client.get(`/hosts/${udid}`));
+  if (team !== TEAM) await client.put(`/hosts/${udid}/team`, { team: TEAM });
+}
+
+/** What an admin declared beside the demo, on both channels: the judge has no opinion about these. */
+export async function declaredByOthers(client: Client): Promise<ReadonlySet<string>> {
+  const { profiles } = Profiles.parse(await client.get('/profiles'));
+  return new Set(
+    profiles
+      .map(({ identifier }) => identifier)
+      .filter((identifier) => !DEMO_PROFILES.some((profile) => profile.identifier === identifier)),
+  );
 }
 
 /** What a Mac with these labels should have, with the PayloadUUID of each current version. */

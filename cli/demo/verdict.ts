@@ -1,7 +1,7 @@
 import type { FleetMac } from '../../simulator/fleet.ts';
 import type { Client } from '../client.ts';
 import { conductOf, labelsOf } from './cast.ts';
-import { pairsOf, wantedBy } from './declare.ts';
+import { declaredByOthers, pairsOf, wantedBy } from './declare.ts';
 import { faultsOf, type OwnProfile, type ServerPair } from './judge.ts';
 
 /** The server's own profile on every Mac: installed by enrolling, not by the reconciler. */
@@ -17,6 +17,8 @@ export interface Verdict {
 /** Holds the server's answer about every Mac against that Mac's own profile store. */
 export async function judgeFleet(client: Client, macs: readonly FleetMac[]): Promise<readonly Verdict[]> {
   const wanted = await wantedBy(client);
+  const foreign = await declaredByOthers(client);
+  const isOurs = ({ identifier }: { readonly identifier: string }) => !foreign.has(identifier);
   const verdicts: Verdict[] = [];
   for (const member of macs) {
     if (member.mac.phase !== 'enrolled') {
@@ -24,7 +26,12 @@ export async function judgeFleet(client: Client, macs: readonly FleetMac[]): Pro
       continue;
     }
     const pairs = await pairsOf(client, member.mac.identity.udid);
-    const faults = faultsOf(conductOf(member.number), wanted(labelsOf(member)), ownProfiles(member), pairs);
+    const faults = faultsOf(
+      conductOf(member.number),
+      wanted(labelsOf(member)),
+      ownProfiles(member).filter(isOurs),
+      pairs.filter(isOurs),
+    );
     const violations = member.mac.violations.map(({ rule, detail }) => `the server broke ${rule}: ${detail}`);
     verdicts.push({ member, pairs, faults: [...faults, ...violations] });
   }

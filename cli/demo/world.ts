@@ -3,10 +3,11 @@ import path from 'node:path';
 import { type FakeApns, startFakeApns } from '../../simulator/fake-apns.ts';
 import { Fleet } from '../../simulator/fleet.ts';
 import { type Client, clientFor } from '../client.ts';
+import { Failure } from '../failure.ts';
 import { faultsFor, hasUser, labelsOf } from './cast.ts';
 import { type ServerChild, startServerChild } from './child.ts';
 import { DEMO_LABELS } from './content.ts';
-import { declare, enrollLink, newEnrollSecret, setLabel } from './declare.ts';
+import { declare, enrollLink, newEnrollSecret, setLabel, setTeam } from './declare.ts';
 import type { DemoOptions } from './options.ts';
 import { patient } from './patient.ts';
 import type { Progress } from './progress.ts';
@@ -52,6 +53,11 @@ export async function startWorld(
   const apns = await startFakeApns({
     folder: path.join(options.data, 'apns'),
     port: state.ports.apns,
+  }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+    throw new Failure(
+      `port ${state.ports.apns} of this folder is taken: most likely a demo runs on ${options.data} already.\nStop it, or take another folder with --data.`,
+    );
   });
   const caFile = path.join(options.data, 'apns-ca.pem');
   writeFileSync(caFile, apns.ca);
@@ -117,6 +123,7 @@ export async function enrolFleet(world: World, options: DemoOptions, state: Demo
     concurrency: ENROLLING_AT_ONCE,
     retries: RETRIES,
   });
+  for (const { mac } of fleet.macs) if (mac.phase === 'enrolled') await setTeam(client, mac.identity.udid);
   for (const label of DEMO_LABELS) {
     const members = fleet.macs.filter((one) => one.mac.phase === 'enrolled' && labelsOf(one).includes(label));
     await setLabel(
