@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { EspalierError } from '../core/errors.ts';
 
 const PREFIX = 'ESPALIER_';
+const NO_CERTIFICATE = 'ESPALIER_TLS_CERT and ESPALIER_TLS_KEY are not set';
 
 const listen = z
   .string()
@@ -24,7 +25,7 @@ const Shape = z.strictObject({
   PUBLIC_URL: z
     .url()
     .refine((url) => url.startsWith('https://'), 'must begin with https://: a Mac refuses to enrol over http')
-    .refine((url) => /^https:\/\/[^/?#@]+\/?$/.test(url), 'must have no user, path, query or fragment')
+    .refine((url) => /^[^/]*\/\/[^/?#@]+\/?$/.test(url), 'must have no user, path, query or fragment')
     .transform((url) => url.replace(/\/$/, '')),
   LISTEN: listen.default({ host: '0.0.0.0', port: 8443 }),
   ADMIN_LISTEN: listen.default({ host: '127.0.0.1', port: 8480 }),
@@ -52,25 +53,27 @@ export type Settings = z.output<typeof Shape> & { readonly demo: boolean };
  * Every fault is reported at once, each naming its variable. Errors: settings_invalid.
  */
 export function readSettings(environment: NodeJS.ProcessEnv, options: { demo?: boolean } = {}): Settings {
-  const result = Shape.safeParse(valuesOf(environment));
-  if (!result.success) throw invalid(result.error);
+  const values = valuesOf(environment);
+  const result = Shape.safeParse(values);
+  const faults = [...(result.success ? [] : said(result.error)), ...certificateFaults(values, options.demo === true)];
+  if (!result.success || faults.length > 0) throw invalid(faults);
   const settings = { ...result.data, DATA: path.resolve(result.data.DATA), demo: options.demo === true };
-  if ((settings.TLS_CERT === undefined) !== (settings.TLS_KEY === undefined)) {
-    throw new EspalierError('settings_invalid', 'ESPALIER_TLS_CERT and ESPALIER_TLS_KEY go together; one is missing');
-  }
-  if (settings.TLS_CERT === undefined && !settings.demo) {
-    throw new EspalierError('settings_invalid', 'ESPALIER_TLS_CERT and ESPALIER_TLS_KEY are not set', {
-      fix: 'Name the PEM files of a certificate (leaf first, then intermediates) and its key; `espalier demo` makes its own.',
-    });
-  }
   return settings;
+}
+
+/** A missing KEK is said later, with a way to make one. */
+function certificateFaults({ TLS_CERT, TLS_KEY }: Record<string, unknown>, demo: boolean): string[] {
+  if ((TLS_CERT === undefined) !== (TLS_KEY === undefined)) {
+    return ['ESPALIER_TLS_CERT and ESPALIER_TLS_KEY go together; one is missing'];
+  }
+  return TLS_CERT === undefined && !demo ? [NO_CERTIFICATE] : [];
 }
 
 /** Which database, and nothing else: `migrate` needs no URL and no certificate. Errors: settings_invalid. */
 export function readDatabaseSettings(environment: NodeJS.ProcessEnv): Pick<Settings, 'DATA' | 'DATABASE_URL'> {
   const { DATA, DATABASE_URL } = valuesOf(environment);
   const result = z.object({ DATA: Shape.shape.DATA, DATABASE_URL: text.optional() }).safeParse({ DATA, DATABASE_URL });
-  if (!result.success) throw invalid(result.error);
+  if (!result.success) throw invalid(said(result.error));
   return { ...result.data, DATA: path.resolve(result.data.DATA) };
 }
 
@@ -98,14 +101,24 @@ function readFile(file: string): Record<string, unknown> {
   throw new EspalierError('settings_invalid', `${file} must hold one JSON object`);
 }
 
-function invalid(error: z.ZodError): EspalierError {
-  const lines = error.issues.flatMap((issue) => {
+function said(error: z.ZodError): string[] {
+  return error.issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${PREFIX}${key} is not a setting`);
     const name = `${PREFIX}${issue.path.join('.')}`;
     const missing = issue.code === 'invalid_type' && issue.input === undefined;
     return [missing ? `${name} is not set` : `${name}: ${issue.message}`];
   });
+}
+
+function invalid(lines: readonly string[]): EspalierError {
   return new EspalierError('settings_invalid', lines.join('; '), {
-    fix: 'docs/settings.md lists every setting with its default.',
+    fix: [
+      'docs/settings.md lists every setting with its default.',
+      ...(lines.includes(NO_CERTIFICATE)
+        ? [
+            'Name the PEM files of a certificate (leaf first, then intermediates) and its key; `espalier demo` makes its own.',
+          ]
+        : []),
+    ].join('\n'),
   });
 }

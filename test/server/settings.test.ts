@@ -60,6 +60,13 @@ describe('readSettings', () => {
     });
   });
 
+  it('says what is missing along with what is wrong, and no fault twice', () => {
+    const { message } = refusal({ ESPALIER_PUBLIC_URL: 'http://mdm.example.com' });
+    expect(message).toContain('must begin with https://');
+    expect(message).toContain('ESPALIER_TLS_CERT and ESPALIER_TLS_KEY are not set');
+    expect(message).not.toContain('no user, path');
+  });
+
   it('needs the certificate and its key together', () => {
     expect(refusal({ ...GOOD, ESPALIER_TLS_KEY: undefined }).message).toContain('go together');
     expect(refusal({ ESPALIER_PUBLIC_URL: 'https://a.example' }).fix).toContain('PEM');
