@@ -154,7 +154,7 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
       return (await store.get(profileId)) ?? refuse(notFound(profileId));
     },
     async original(profileId, versionId) {
-      return (await store.original(profileId, versionId)) ?? refuse(notFound(profileId));
+      return (await store.original(profileId, versionId)) ?? refuse(noVersion(profileId, versionId));
     },
     async delivered(tx, versionId) {
       return (
@@ -205,6 +205,10 @@ function sorted(ids: readonly number[]): number[] {
 
 function notFound(profileId: number): EspalierError {
   return new EspalierError('profile_not_found', `there is no profile ${profileId}`);
+}
+
+function noVersion(profileId: number, versionId: number): EspalierError {
+  return new EspalierError('profile_not_found', `there is no profile ${profileId} with a version ${versionId}`);
 }
 
 function refuse(error: EspalierError): never {
