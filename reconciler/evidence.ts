@@ -64,7 +64,8 @@ export function evidenceOf(facts: PairFacts, now: Date): EvidenceLine[] {
   if (push?.waitingSince !== undefined) add('push', 'a push waits to be sent', push.waitingSince);
   if (push?.lastPushAt !== undefined)
     add('push', `APNs answered ${push.lastStatus ?? 'nothing'} ${push.lastReason ?? ''}`.trim(), push.lastPushAt);
-  if (seenAt !== undefined) add('contact', 'the device spoke to this server', seenAt);
+  const contactAt = latest(seenAt, op?.ackedAt);
+  if (contactAt !== undefined) add('contact', 'the device spoke to this server', contactAt);
   if (op?.observedAt !== undefined)
     add(
       'observation',
@@ -73,6 +74,12 @@ export function evidenceOf(facts: PairFacts, now: Date): EvidenceLine[] {
     );
   lines.push(observationLine(observer, now));
   return lines;
+}
+
+/** Polls are noted in steps of time; an acknowledgement is contact too, and no chain may show it younger than the contact. */
+function latest(one: Date | undefined, other: Date | undefined): Date | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one > other ? one : other;
 }
 
 function versionSays({ wantedVersion, heldVersion }: PairFacts): string {
