@@ -91,7 +91,7 @@ eachDatabase((_kind, open) => {
 
     it('lets a fleet enrol behind one address', async () => {
       const h = harness(db);
-      for (let i = 0; i < 30; i++) {
+      for (let i = 0; i < 65; i++) {
         expect(await send(h, { challenge: await h.challenge() }, '192.0.2.9')).toMatchObject({ status: '0' });
       }
     });
