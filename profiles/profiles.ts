@@ -31,6 +31,8 @@ export interface UploadOptions extends NamedTargets {
   readonly teamId: number;
   /** PayloadDisplayName where absent. */
   readonly name?: string;
+  /** A new version of a live profile keeps what that one is aimed at; the targets given here are for a new profile. */
+  readonly keepTargets?: boolean;
 }
 
 export interface Uploaded {
@@ -102,10 +104,10 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
     options: UploadOptions,
     now: Date,
   ): Promise<Omit<Uploaded, 'identifier'>> {
-    const targets = await targetsOf(tx, options);
     const channel: Channel = profile.scope === 'User' ? 'user' : 'device';
     const slotId = await store.slot(tx, channel, profile.identifier);
     const live = await store.live(tx, options.teamId, slotId);
+    const targets = options.keepTargets === true && live !== undefined ? targetsIn(live) : await targetsOf(tx, options);
     const name = options.name ?? live?.name ?? profile.displayName;
     const profileId = live?.id ?? (await store.insert(tx, { teamId: options.teamId, slotId, name, ...targets }, now));
     const { original, displayName } = profile;
@@ -162,6 +164,17 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
         refuse(new EspalierError('internal_error', `profile version ${versionId} has no bytes`))
       );
     },
+  };
+}
+
+function targetsIn(live: LiveProfile): StoredTargets {
+  const { includeMode, minOs, maxOs } = live;
+  return {
+    includeMode,
+    includeLabelIds: sorted(live.includeLabelIds),
+    excludeLabelIds: sorted(live.excludeLabelIds),
+    minOs,
+    maxOs,
   };
 }
 

@@ -16,6 +16,7 @@ const Upload = z.strictObject({
   min_os: z.string().optional(),
   max_os: z.string().optional(),
 });
+const TARGETING = ['include', 'label', 'exclude_label', 'min_os', 'max_os'];
 const List = z.strictObject({ team: z.string().optional() });
 
 export interface ProfileRoutes {
@@ -43,9 +44,12 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
     api('apiProfile', async (call) => {
       const wanted = queryOfShape(call, Upload, ['label', 'exclude_label']);
       const includeLabels = call.query.getAll('label');
+      // An upload that says nothing of targets is an edit of the content: it must not widen a profile to everyone.
+      const keepTargets = !TARGETING.some((name) => call.query.has(name));
       const uploaded = await profiles.upload(call.body, {
         teamId: await teams.idOf(wanted.team),
         includeMode: wanted.include ?? (includeLabels.length > 0 ? 'any' : 'none'),
+        keepTargets,
         includeLabels,
         excludeLabels: call.query.getAll('exclude_label'),
         ...(wanted.name === undefined ? {} : { name: wanted.name }),

@@ -221,6 +221,22 @@ eachDatabase((_kind, open) => {
   });
 
   describe('targets', () => {
+    it('an edit that names no targets keeps them, and aims a new profile at everyone', async () => {
+      const label = `${identifier}-keeps`;
+      await labels().create(label);
+      const aimed = { ...everyone, includeMode: 'any' as const, includeLabels: [label] };
+      const first = await profiles().upload(content('K1'), aimed);
+      const edited = await profiles().upload(content('K2'), { ...everyone, keepTargets: true });
+      expect([edited.profileId, edited.outcome]).toEqual([first.profileId, 'updated']);
+      const targets = async () => {
+        const { includeMode, includeLabels } = await profiles().get(first.profileId);
+        return [includeMode, includeLabels.map((one) => one.name)];
+      };
+      expect(await targets()).toEqual(['any', [label]]);
+      await profiles().upload(content('K2'), everyone);
+      expect(await targets()).toEqual(['none', []]);
+    });
+
     it('a change of labels or versions of macOS is a change without a new version; their order is none', async () => {
       for (const name of ['b', 'a']) await labels().create(`${identifier}-${name}`);
       const [a, b] = [`${identifier}-a`, `${identifier}-b`];
