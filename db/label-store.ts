@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { LabelStore } from '../hosts/ports.ts';
 import type { Label } from '../hosts/types.ts';
+import { raiseCatalogueEpoch } from './catalogue-epoch.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
 import { resolveHosts } from './host-refs.ts';
 
@@ -80,9 +81,7 @@ export function labelStore(db: Database): LabelStore {
       await sql`delete from label where id = ${labelId}`.execute(executor);
     },
 
-    async bumpCatalogue(tx) {
-      await sql`update catalogue set epoch = epoch + 1`.execute(executorOf(tx));
-    },
+    bumpCatalogue: raiseCatalogueEpoch,
   };
 }
 

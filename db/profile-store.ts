@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Channel } from '../core/enrollment.ts';
 import type { LiveProfile, ProfileStore } from '../profiles/ports.ts';
 import type { IncludeMode, LabelRef, Profile, ProfileVersion } from '../profiles/types.ts';
+import { raiseCatalogueEpoch } from './catalogue-epoch.ts';
 import { type Database, executorOf } from './database.ts';
 
 interface ProfileRow {
@@ -167,9 +168,7 @@ export function profileStore(db: Database): ProfileStore {
       return rows[0] && { teamId: rows[0].team_id };
     },
 
-    async bumpCatalogue(tx) {
-      await sql`update catalogue set epoch = epoch + 1`.execute(executorOf(tx));
-    },
+    bumpCatalogue: raiseCatalogueEpoch,
 
     async markTeamDirty(tx, teamId, reason, now) {
       await sql`
