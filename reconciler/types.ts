@@ -218,3 +218,39 @@ export type WaitingReason =
   | 'no_push_certificate'
   | 'deferred_to_setup'
   | 'awaiting_user_action';
+
+/** What a change would alter, as it would be once committed. The present is read beside it. */
+export interface PreviewChange {
+  /** The catalogue after the change. */
+  readonly rows: CatalogueRows;
+  /** Only hosts of these teams can be concerned; undefined = all. */
+  readonly teamIds: readonly number[] | undefined;
+  /** Team → team its hosts move to. */
+  readonly moves?: ReadonlyMap<number, number>;
+}
+
+/** replace = an install over another version · hold = wanted or held, and an unknown keeps it as it is. */
+export type PreviewAction = 'install' | 'replace' | 'remove' | 'hold';
+
+export interface PreviewLine {
+  readonly hostId: string;
+  readonly hostName: string;
+  readonly channel: Channel;
+  readonly identifier: string;
+  readonly action: PreviewAction;
+}
+
+/** What the next tick would do because of a change, decided by the code that will do it (design §1.2). */
+export interface Preview {
+  readonly asOf: Date;
+  /** Enrolments looked at. */
+  readonly hosts: number;
+  /** Enrolments with at least one action. */
+  readonly changed: number;
+  readonly counts: Readonly<Record<PreviewAction, number>>;
+  /** Ordered by host and identifier, at most a stated bound. */
+  readonly lines: readonly PreviewLine[];
+  readonly truncated: boolean;
+}
+
+export type PreviewOf = (change: PreviewChange) => Promise<Preview>;
