@@ -2,8 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, describe } from 'vitest';
-import { type Database, openDatabase } from '../../db/database.ts';
+import { type Database, databaseOver, openDatabase } from '../../db/database.ts';
+import type { SessionSource } from '../../db/dialect.ts';
 import { migrate } from '../../db/migrate.ts';
+import { postgresSessions } from '../../db/postgres-session.ts';
 import { schemaHash } from '../../db/schema.ts';
 import { runFolder, runName } from './global-setup.ts';
 import { endPglite, openPglite } from './pglite-pool.ts';
@@ -63,9 +65,9 @@ export async function openPostgresUrl(migrated = true): Promise<TestDatabaseUrl>
   return { url: urlOf(name), drop: () => asAdmin(`drop database ${name} with (force)`) };
 }
 
-async function openPostgres(): Promise<Database> {
+async function openPostgres(wrap: Wrap = plain): Promise<Database> {
   const { url, drop } = await openPostgresUrl();
-  const db = await openDatabase({ databaseUrl: url, guard: true });
+  const db = databaseOver('postgres', wrap(postgresSessions({ databaseUrl: url })), true);
   return {
     ...db,
     async close() {
@@ -75,7 +77,11 @@ async function openPostgres(): Promise<Database> {
   };
 }
 
-export type Open = () => Promise<Database>;
+/** What a test puts between the store and its sessions: faults, for instance. */
+export type Wrap = (sessions: SessionSource) => SessionSource;
+const plain: Wrap = (sessions) => sessions;
+
+export type Open = (wrap?: Wrap) => Promise<Database>;
 
 export const hasPostgres = server !== undefined;
 

@@ -103,11 +103,11 @@ async function end({ thread, folder }: Member): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** A migrated database without rows of its own. */
-export async function openPglite(): Promise<Database> {
+/** A migrated database without rows of its own. `wrap` stands between the store and its sessions. */
+export async function openPglite(wrap = (sessions: SessionSource) => sessions): Promise<Database> {
   const member = idle.pop() ?? (await startMember());
   return databaseOver('pglite', {
-    ...member.sessions,
+    ...wrap(member.sessions),
     async close() {
       const { read } = databaseOver('pglite', member.sessions);
       const reusable = await putBack(read, member.baseline).catch(() => false);
