@@ -3,7 +3,7 @@ import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
 import type { CountedHost, HostRead } from '../reconciler/ports.ts';
 import type { PushSummary } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
-import { type LiteRow, RECON_FROM, RECON_LITE, readFacts, reconRowOf } from './reconcile-rows.ts';
+import { idList, type LiteRow, RECON_FROM, RECON_LITE, readFacts, reconRowOf } from './reconcile-rows.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -87,11 +87,29 @@ function pushOf(row: ChannelColumns): PushSummary | undefined {
   };
 }
 
-export async function scan(executor: Executor, after: EnrollmentRef, limit: number): Promise<readonly CountedHost[]> {
+export async function hostNames(
+  executor: Executor,
+  enrollments: readonly EnrollmentRef[],
+): Promise<ReadonlyMap<EnrollmentRef, { hostId: string; hostName: string }>> {
+  if (enrollments.length === 0) return new Map();
+  const { rows } = await sql<{ id: number; host_id: string; name: string }>`
+    select e.id, h.id as host_id, h.name from enrollment e join host h on h.id = e.host_id
+    where e.id = any(${idList(enrollments)})
+  `.execute(executor);
+  return new Map(rows.map((row) => [row.id, { hostId: row.host_id, hostName: row.name }]));
+}
+
+export async function scan(
+  executor: Executor,
+  after: EnrollmentRef,
+  limit: number,
+  teamIds?: readonly number[],
+): Promise<readonly CountedHost[]> {
+  const ofTeams = teamIds === undefined ? sql`true` : sql`r.team_id = any(${sql.val([...teamIds])}::int[])`;
   const { rows } = await sql<LiteRow & { op_count: number; user_channel: boolean }>`
     select ${RECON_LITE}, e.channel = 'user' or exists (
         select from enrollment u where u.host_id = e.host_id and u.channel = 'user' and u.state = 'enrolled') as user_channel
-    from ${RECON_FROM} where r.enrollment_id > ${after} order by r.enrollment_id limit ${limit}
+    from ${RECON_FROM} where r.enrollment_id > ${after} and ${ofTeams} order by r.enrollment_id limit ${limit}
   `.execute(executor);
   return rows.map((row) => ({ row: reconRowOf(row), opCount: row.op_count, userChannel: row.user_channel }));
 }

@@ -4,7 +4,7 @@ import type { Claim, ReconcileStore } from '../reconciler/ports.ts';
 import type { CatalogueRows, IncludeMode } from '../reconciler/types.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
 import { auditRows, repairCopies } from './reconcile-audit.ts';
-import { findHost, readHost, scan } from './reconcile-read.ts';
+import { findHost, hostNames, readHost, scan } from './reconcile-read.ts';
 import { idList, lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
 
@@ -110,7 +110,8 @@ export function reconcileStore(db: Database): ReconcileStore {
 
     findHost: (ref) => findHost(db.read, ref),
     readHost: (hostId, now) => readHost(db.read, hostId, now),
-    scan: (after, limit) => scan(db.read, after, limit),
+    scan: (after, limit, teamIds) => scan(db.read, after, limit, teamIds),
+    hostNames: (enrollments) => hostNames(db.read, enrollments),
   };
 }
 

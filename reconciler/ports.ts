@@ -161,6 +161,9 @@ export interface ReconcileStore {
 
   findHost(ref: string): Promise<string | undefined>;
   readHost(hostId: string, now: Date): Promise<HostRead | undefined>;
-  /** Enrolments after `after`, ascending. */
-  scan(after: EnrollmentRef, limit: number): Promise<readonly CountedHost[]>;
+  /** Enrolments after `after`, ascending; of these teams, where named. */
+  scan(after: EnrollmentRef, limit: number, teamIds?: readonly number[]): Promise<readonly CountedHost[]>;
+  hostNames(
+    enrollments: readonly EnrollmentRef[],
+  ): Promise<ReadonlyMap<EnrollmentRef, { readonly hostId: string; readonly hostName: string }>>;
 }

@@ -9,9 +9,11 @@ import { createDrain } from './drain.ts';
 import type { EvaluateDeps, Evaluated } from './evaluate.ts';
 import { createHandlers, type ReconcilerHandlers } from './handlers.ts';
 import type { CommandBody, ReconcileStore } from './ports.ts';
+import { createPreview } from './preview.ts';
 import { createReads, type ReconcilerReads } from './reads.ts';
 import { DEFAULT_SETTINGS, type ReconcilerSettings } from './settings.ts';
 import { createSweep, type Swept } from './sweep.ts';
+import type { PreviewOf } from './types.ts';
 
 /** Ops that come due in one tick at most; the rest in the next. */
 const DUE_PER_TICK = 100_000;
@@ -38,6 +40,8 @@ export interface Ticked extends Evaluated {
 export interface Reconciler {
   readonly handlers: ReconcilerHandlers;
   readonly reads: ReconcilerReads;
+  /** What a change would make the next tick do. */
+  readonly preview: PreviewOf;
   /** Work the queue off. One at a time: a call during another waits for it and drains once more. */
   drain(): Promise<Evaluated>;
   /** What happens every interval: due ops, one slice of the audit, the queue. */
@@ -119,6 +123,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       wakeAfter: (tx) => (deps.afterCommit === undefined ? wake() : deps.afterCommit(tx, wake)),
     }),
     reads: createReads({ store, catalogue, clock, settings }),
+    preview: createPreview({ store, catalogue, clock, settings, key: deps.key }),
     drain: () => queue.drain(),
     tick: () => tick(() => sweep.next()),
     audit: () => tick(() => sweep.all()),
