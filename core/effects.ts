@@ -24,11 +24,20 @@ export interface ObservedProfile {
   readonly uuid: string;
   readonly displayName: string | undefined;
   readonly installedAt: Date | undefined;
+  /** `payload_checksum`, where the agent's table has that column: opaque, compared with what it was before. */
+  readonly checksum?: string | undefined;
+  /** ProfileList names the payloads inside: one of them is `com.apple.mdm`, so this enrols the device somewhere. */
+  readonly enrols?: boolean;
 }
 
 /** What an observer saw. Zero rows, table absent and query error are three states; none of them means "missing". */
 export type Observation =
-  | { readonly state: 'rows'; readonly profiles: readonly ObservedProfile[] }
+  | {
+      readonly state: 'rows';
+      readonly profiles: readonly ObservedProfile[];
+      /** Build of the operating system at the time of the report, where the observer says it. */
+      readonly osBuild?: string | undefined;
+    }
   | { readonly state: 'zero_rows' }
   | { readonly state: 'table_absent' }
   | { readonly state: 'query_error'; readonly message: string };

@@ -61,12 +61,35 @@ export interface Fingerprint {
 
 export type OsqueryState = 'never' | 'rows' | 'zero_rows' | 'table_absent' | 'query_error';
 
-/** On the device and not settled by us. `not_ours`: the device refused to remove it as not managed (12013). */
+/**
+ * not_ours: the device refused to remove it as not managed (12013) · left_over: an identifier of ours with content that
+ * is not, or what another MDM server or an earlier enrolment left · duplicate: listed more than once · foreign: never ours.
+ */
+export type DriftKind = 'not_ours' | 'left_over' | 'duplicate' | 'foreign';
+
+/** On the device and not settled by us: shown, never touched. */
 export interface ExtraProfile {
   readonly identifier: string;
   readonly uuid: string;
   readonly displayName: string;
-  readonly why: 'foreign' | 'not_ours';
+  readonly why: DriftKind;
+}
+
+/**
+ * How much is proven (design §4), ascending. fresh: installed at or after the delivery · version: PayloadUUID equal, what
+ * verified needs · unchanged: the checksum is the one first verified on this host, version and OS build · effective: the
+ * keys of a preference payload are among the managed policies.
+ */
+export type EvidenceLevel = 'absent' | 'present' | 'fresh' | 'version' | 'unchanged' | 'effective';
+
+/** The best evidence there is about one pair. It is shown; what is verified or failed is decided by `version` alone. */
+export interface PairEvidence {
+  readonly level: EvidenceLevel;
+  readonly source: 'osquery' | 'ProfileList';
+  /** When it was seen last. */
+  readonly at: Date;
+  /** What speaks against more: changed on the device, keys that are not in force. One sentence without its full stop. */
+  readonly note?: string;
 }
 
 /** What the gate reads of one enrolment. */
