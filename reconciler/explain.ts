@@ -1,3 +1,4 @@
+import { DRIFT_WORDS } from './drift-words.ts';
 import { wordsOf } from './errors.ts';
 import {
   type EvidenceLine,
@@ -10,7 +11,7 @@ import {
 } from './evidence.ts';
 import { SUPERSEDED } from './plan.ts';
 import { heldOf, stateOf } from './state.ts';
-import type { ObservationReason, Op, PairState, WaitingReason } from './types.ts';
+import type { DriftKind, ObservationReason, Op, PairState, WaitingReason } from './types.ts';
 import { ago, inTime, list, times } from './words.ts';
 
 export interface Explanation {
@@ -52,13 +53,9 @@ function reasonOf(facts: PairFacts, state: PairState, waiting: WaitingReason | u
   return waiting === undefined ? settledReason(facts, state, now) : waitingReason(facts, waiting);
 }
 
-export function explainUnmanaged(why: 'foreign' | 'not_ours', observer: ObserverSummary, now: Date): Explanation {
+export function explainUnmanaged(why: DriftKind, observer: ObserverSummary, now: Date): Explanation {
   const seen = observationLine(observer, now);
-  const reason =
-    why === 'foreign'
-      ? 'It is on the device and this server did not install it: shown, never touched.'
-      : 'It is on the device, and the device refused to let this server remove it.';
-  return { state: 'unmanaged', waiting: undefined, reason, evidence: [seen] };
+  return { state: 'unmanaged', waiting: undefined, reason: DRIFT_WORDS[why].words, evidence: [seen] };
 }
 
 function settledReason(facts: PairFacts, state: PairState, now: Date): string {
