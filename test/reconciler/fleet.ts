@@ -104,21 +104,23 @@ export class Fleet {
   }
 
   async upload(spec: ProfileSpec): Promise<number> {
-    return this.change(async (tx) => {
-      const executor = executorOf(tx);
-      await sql`
-        insert into slot (kind, channel, identifier) values ('mdm', ${spec.channel ?? 'device'}, ${spec.identifier}) on conflict do nothing
-      `.execute(executor);
-      const { rows } = await sql<{ id: number }>`
-        insert into profile (team_id, slot_id, name, include_mode, include_label_ids, exclude_label_ids, min_os, max_os, epoch, created_at, updated_at)
-        select ${spec.team ?? 1}, id, ${spec.identifier}, ${spec.includeMode ?? 'none'}, ${sql.val([...(spec.include ?? [])])}::int[],
-          ${sql.val([...(spec.exclude ?? [])])}::int[], ${spec.minOs ?? null}, ${spec.maxOs ?? null}, 1, now(), now()
-        from slot where channel = ${spec.channel ?? 'device'} and identifier = ${spec.identifier} returning id
-      `.execute(executor);
-      const id = rows[0]?.id ?? 0;
-      await this.newVersion(tx, id);
-      return id;
-    });
+    return this.change((tx) => this.insertProfile(tx, spec));
+  }
+
+  async insertProfile(tx: Tx, spec: ProfileSpec): Promise<number> {
+    const executor = executorOf(tx);
+    await sql`
+      insert into slot (kind, channel, identifier) values ('mdm', ${spec.channel ?? 'device'}, ${spec.identifier}) on conflict do nothing
+    `.execute(executor);
+    const { rows } = await sql<{ id: number }>`
+      insert into profile (team_id, slot_id, name, include_mode, include_label_ids, exclude_label_ids, min_os, max_os, epoch, created_at, updated_at)
+      select ${spec.team ?? 1}, id, ${spec.identifier}, ${spec.includeMode ?? 'none'}, ${sql.val([...(spec.include ?? [])])}::int[],
+        ${sql.val([...(spec.exclude ?? [])])}::int[], ${spec.minOs ?? null}, ${spec.maxOs ?? null}, 1, now(), now()
+      from slot where channel = ${spec.channel ?? 'device'} and identifier = ${spec.identifier} returning id
+    `.execute(executor);
+    const id = rows[0]?.id ?? 0;
+    await this.newVersion(tx, id);
+    return id;
   }
 
   async edit(profileId: number): Promise<void> {
