@@ -105,8 +105,9 @@ function meantForUser(catalogue: Catalogue, row: ReconRow): string[] {
   const subject = { ...row, channel: 'user' as const };
   const { profiles, match } = matcherOf(catalogue, subject);
   const answers = match(subject);
-  return profiles.flatMap((profile, index) =>
-    answers[index] === NO ? [] : [catalogue.slots.get(profile.slotId)?.identifier ?? ''],
+  const barred = new Set([...heldBack(catalogue, subject)].map(({ slotId }) => slotId));
+  return profiles.flatMap(({ slotId }, index) =>
+    answers[index] === NO && !barred.has(slotId) ? [] : [catalogue.slots.get(slotId)?.identifier ?? ''],
   );
 }
 
