@@ -42,6 +42,14 @@ export type Observation =
   | { readonly state: 'table_absent' }
   | { readonly state: 'query_error'; readonly message: string };
 
+/** A row or more is yes, none is no; a query that failed, or whose answer did not come, is neither. */
+export interface LabelAnswer {
+  readonly labelId: number;
+  readonly answer: 'yes' | 'no' | 'error';
+  /** What the query failed with, of bounded length. */
+  readonly message?: string;
+}
+
 /**
  * What a decision in one room asks of the others. Effects are data; `server/effects.ts` carries each out in the
  * transaction of the decision, so a report and everything that follows from it commit together or not at all.
@@ -67,6 +75,19 @@ export type Effect =
       readonly enrollment: EnrollmentRef;
       readonly source: 'osquery' | 'profile_list';
       readonly observation: Observation;
-    };
+    }
+  /** What an agent said to the queries of labels. `epoch` = of the list that it was asked; `askedAt` tells its reports apart. */
+  | {
+      readonly kind: 'labels_answered';
+      readonly hostId: string;
+      readonly epoch: number;
+      readonly askedAt: Date;
+      readonly answers: readonly LabelAnswer[];
+    }
+  /** A host's own facts are other than they were, or new: name, model, versions. */
+  | { readonly kind: 'host_facts_changed'; readonly hostId: string; readonly osChanged: boolean };
 
 export type EffectKind = Effect['kind'];
+
+/** What concerns one channel of one device. */
+export type EnrollmentEffect = Extract<Effect, { readonly enrollment: EnrollmentRef }>;
