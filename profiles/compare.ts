@@ -24,6 +24,7 @@ export interface SlotComparison {
   /** As reported; undefined where absent. */
   readonly observedUuid: string | undefined;
   readonly installedAt: Date | undefined;
+  readonly displayName: string | undefined;
 }
 
 export interface Comparison {
@@ -31,6 +32,8 @@ export interface Comparison {
   readonly slots: readonly SlotComparison[];
   /** On the Mac and not ours: drift, shown and never touched. The server's own profiles are not drift. */
   readonly foreign: readonly ObservedProfile[];
+  /** Of each identifier that is listed more than once, one row that the comparison did not go by. */
+  readonly duplicates: readonly ObservedProfile[];
 }
 
 /**
@@ -49,6 +52,11 @@ export function compareProfiles(expected: readonly Expected[], observed: readonl
   return {
     slots,
     foreign: observed.filter((profile) => !ours.has(profile.identifier) && !isReservedIdentifier(profile.identifier)),
+    duplicates: [...reported].flatMap(([identifier, rows]) => {
+      const chosen = slots.find((slot) => slot.identifier === identifier)?.observedUuid ?? rows.at(-1)?.uuid;
+      const other = rows.find((row) => row.uuid !== chosen) ?? rows[0];
+      return rows.length < 2 || other === undefined ? [] : [other];
+    }),
   };
 }
 
@@ -67,6 +75,7 @@ function compareSlot(expected: Expected, rows: readonly ObservedProfile[]): Slot
       match !== undefined ? 'version' : row === undefined ? 'absent' : isFresh(row, expected) ? 'fresh' : 'present',
     observedUuid: row?.uuid,
     installedAt: row?.installedAt,
+    displayName: row?.displayName,
   };
 }
 

@@ -18,7 +18,7 @@ export const DRIFT_WORDS: Readonly<Record<DriftKind, DriftWords>> = {
     next: 'Upload a profile with this identifier to replace it, or remove it at the Mac.',
   },
   duplicate: {
-    words: 'The device lists this identifier more than once, with other content: shown, never touched.',
+    words: 'The device lists this identifier more than once: shown, never touched.',
     next: 'Remove the other one at the Mac.',
   },
   foreign: {

@@ -10,6 +10,7 @@ import {
   type PairFacts,
 } from './evidence.ts';
 import { SUPERSEDED } from './plan.ts';
+import { isByHand, NO_OBSERVER, REASONS } from './reasons.ts';
 import { heldOf, stateOf } from './state.ts';
 import type { DriftKind, ObservationReason, Op, PairState, WaitingReason } from './types.ts';
 import { ago, inTime, list, times } from './words.ts';
@@ -90,7 +91,7 @@ function unsettledReason(facts: PairFacts, op: Op, now: Date): string {
 function queuedReason(facts: PairFacts, op: Op, now: Date): string {
   const what = op.op === 'install' ? `version ${op.versionId}` : 'the removal';
   const { command } = facts;
-  const again = disagreement(facts, op);
+  const again = isByHand(op.reason) ? REASONS[op.reason].words : disagreement(facts, op);
   if (command === undefined) {
     const when = op.nextAt === undefined ? 'at the next tick' : inFuture(op.nextAt, now);
     return `${again === '' ? '' : `${again} `}A command for ${what} is made ${when}.`;
@@ -105,6 +106,8 @@ function queuedReason(facts: PairFacts, op: Op, now: Date): string {
 
 function verifyingReason({ observer }: PairFacts, op: Op, now: Date): string {
   const what = op.op === 'install' ? 'The device acknowledged the install' : 'The device acknowledged the removal';
+  if (op.reason === NO_OBSERVER)
+    return `${what} ${ago(op.ackedAt, now)}, and nobody can confirm it: no agent reports profiles and ProfileList is not answered. ${REASONS[NO_OBSERVER].next}`;
   const since = op.ackedAt?.getTime() ?? 0;
   const looked = [observer.osqueryAt, observer.profileListAt].some((at) => at !== undefined && at.getTime() > since);
   const who =
@@ -127,6 +130,7 @@ function failure(facts: PairFacts, op: Op): string {
 const DISAGREEMENT: Readonly<Record<ObservationReason, string>> = {
   not_observed: 'does not show it',
   other_version_observed: 'shows another version',
+  other_content_since: 'shows other content, installed since',
   still_observed: 'still shows it',
 };
 

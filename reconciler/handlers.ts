@@ -107,7 +107,9 @@ async function writeChange(
 ): Promise<void> {
   if (isNothing(facts, change)) return;
   const slots = new Set(facts.ops.map((op) => op.slotId));
-  for (const one of change.changes) if (one.kind === 'drop') slots.delete(one.slotId);
+  for (const one of change.changes)
+    if (one.kind === 'drop') slots.delete(one.slotId);
+    else slots.add(one.op.slotId);
   await store.writeFacts(
     tx,
     {

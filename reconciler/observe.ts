@@ -2,9 +2,20 @@ import type { Observation, ObservedProfile } from '../core/effects.ts';
 import { compareProfiles, type Expected, type SlotComparison } from '../profiles/compare.ts';
 import { appliedOf, heldVersions, sameApplied } from './applied.ts';
 import { type Catalogue, type IndexedVersion, versionOf } from './catalogue.ts';
-import { judge } from './gate.ts';
+import { driftOf, extra, inDriftOrder } from './drift.ts';
+import { type GateValue, judge } from './gate.ts';
+import { freshOp } from './op.ts';
 import { backoff, type ReconcilerSettings } from './settings.ts';
-import type { ExtraProfile, FactsChange, ObservationReason, Op, OpChange, ReconRow } from './types.ts';
+import type {
+  ByHandReason,
+  DriftKind,
+  ExtraProfile,
+  FactsChange,
+  ObservationReason,
+  Op,
+  OpChange,
+  ReconRow,
+} from './types.ts';
 
 export type ObservationSource = 'osquery' | 'profile_list';
 
@@ -23,7 +34,7 @@ export function observe(
   settings: ReconcilerSettings,
 ): FactsChange | undefined {
   const profiles = presence(row, observation, source);
-  if (profiles === undefined) return undefined;
+  if (profiles === undefined) return source === 'osquery' ? withoutAgent(row, ops, now, settings) : undefined;
   const world: World = {
     catalogue,
     row,
@@ -36,13 +47,16 @@ export function observe(
   };
   const compared = compareProfiles(expectations(world, profiles), profiles);
   for (const slot of compared.slots) observeSlot(world, slot);
-  for (const profile of compared.foreign)
-    if (profile.identifier !== row.enrollmentProfile) world.extra.push(extra(profile, 'foreign'));
+  for (const profile of compared.foreign) {
+    const drift = driftOf(row, profile);
+    if (drift !== undefined) world.extra.push(drift);
+  }
+  for (const profile of compared.duplicates) world.extra.push(extra(profile, 'duplicate'));
   const applied = appliedOf(world.held);
   return {
     applied,
     changes: world.changes,
-    observedExtra: world.extra.slice(0, settings.maxObservedExtra),
+    observedExtra: inDriftOrder(world.extra, settings.maxObservedExtra),
     actualKnown: true,
     dirty: !sameApplied(applied, row.applied) || world.changes.some((change) => isToSend(change, now)),
   };
@@ -69,6 +83,28 @@ function presence(
   if (observation.state === 'rows' && observation.profiles.length > 0) return observation.profiles;
   if (observation.state === 'table_absent' || observation.state === 'query_error') return undefined;
   return source === 'profile_list' && row.channel === 'user' ? [] : undefined;
+}
+
+/**
+ * The agent spoke and has no answer. Acknowledgements that were left to it are not: ProfileList is asked as soon as it
+ * would have been without an agent.
+ */
+function withoutAgent(
+  row: ReconRow,
+  ops: readonly Op[],
+  now: Date,
+  settings: ReconcilerSettings,
+): FactsChange | undefined {
+  const changes = ops.flatMap((op): OpChange[] => {
+    if (op.state !== 'acked' || op.ackedAt === undefined || op.nextAt === undefined) return [];
+    const left = op.ackedAt.getTime() + settings.agentPatienceMs;
+    const soon = op.ackedAt.getTime() + settings.profileListDelayMs;
+    if (op.nextAt.getTime() !== left || soon >= left) return [];
+    return [set({ ...op, nextAt: new Date(Math.max(soon, now.getTime())) })];
+  });
+  if (changes.length === 0) return undefined;
+  const { applied, observedExtra, actualKnown } = row;
+  return { applied, changes, observedExtra, actualKnown, dirty: true };
 }
 
 /** Every slot with an op, with content, or named in the report; the witness is that of the version meant to be there. */
@@ -101,23 +137,29 @@ function observeSlot(world: World, seen: SlotComparison): void {
 /** No op: what is there is a fact, and whether it should be there is the next plan's business. */
 function observeSettled(world: World, seen: SlotComparison): void {
   if (seen.standing === 'version') return;
+  const wanted = verdictOf(world, seen.slot);
+  const wasSettled = wanted?.value === 'yes' && world.held.get(seen.slot) === wanted.versionId;
   if (seen.standing === 'absent') {
     world.held.delete(seen.slot);
+    if (wasSettled) world.changes.push(byHand(world, seen, wanted.versionId, 'removed_by_hand'));
     return;
   }
   const version = versionSeen(world, seen);
-  const wanted = isWanted(world, seen.slot);
+  const mayBeWanted = wanted !== undefined && wanted.value !== 'no';
   const refused = world.row.observedExtra.find((one) => one.why === 'not_ours' && one.identifier === seen.identifier);
-  if (version !== undefined && (wanted || refused === undefined)) world.held.set(seen.slot, version.id);
+  if (version !== undefined && (mayBeWanted || refused === undefined)) world.held.set(seen.slot, version.id);
   else world.held.delete(seen.slot);
+  if (wasSettled && version?.id !== wanted.versionId)
+    world.changes.push(byHand(world, seen, wanted.versionId, 'replaced_by_hand'));
   // Content we never made, under an identifier of ours: replaced where wanted, otherwise drift.
-  if (!wanted && (version === undefined || refused !== undefined))
-    world.extra.push({
-      identifier: seen.identifier,
-      uuid: seen.observedUuid ?? '',
-      displayName: '',
-      why: refused?.why ?? 'foreign',
-    });
+  if (wanted?.value !== 'yes' && (version === undefined || refused !== undefined))
+    world.extra.push(drift(seen, refused === undefined ? 'left_over' : 'not_ours'));
+}
+
+/** It was verified and nothing of ours took it away: installed again, and the op says why. The next tick makes its command. */
+function byHand(world: World, seen: SlotComparison, versionId: number, reason: ByHandReason): OpChange {
+  const op = freshOp(seen.slot, 'install', versionId, world.row.enrollmentGeneration, world.now);
+  return set({ ...op, reason, observedUuid: seen.observedUuid, observedAt: world.now });
 }
 
 function observeInstall(world: World, seen: SlotComparison, op: Op): void {
@@ -130,7 +172,12 @@ function observeInstall(world: World, seen: SlotComparison, op: Op): void {
   if (op.state !== 'acked') noteFacts(world, seen, op);
   if (op.state !== 'acked' || inGrace(world, op)) return;
   noteHeld(world, seen, op);
-  world.changes.push(miss(world, seen, op, seen.standing === 'absent' ? 'not_observed' : 'other_version_observed'));
+  world.changes.push(miss(world, seen, op, seen.standing === 'absent' ? 'not_observed' : otherSeen(seen)));
+}
+
+/** Installed at or after our delivery, so not what was there before: somebody put other content in its place. */
+function otherSeen({ evidence }: SlotComparison): ObservationReason {
+  return evidence === 'fresh' ? 'other_content_since' : 'other_version_observed';
 }
 
 function observeRemoval(world: World, seen: SlotComparison, op: Op): void {
@@ -146,7 +193,7 @@ function observeRemoval(world: World, seen: SlotComparison, op: Op): void {
   const version = versionSeen(world, seen);
   if (version === undefined) {
     world.changes.push({ kind: 'drop', slotId: op.slotId, cancel: undefined });
-    world.extra.push({ identifier: seen.identifier, uuid: seen.observedUuid ?? '', displayName: '', why: 'foreign' });
+    world.extra.push(drift(seen, 'left_over'));
     return;
   }
   world.held.set(op.slotId, version.id);
@@ -202,9 +249,15 @@ function versionSeen(world: World, seen: SlotComparison, except?: number): Index
   return candidates.find((version) => version.id === known) ?? candidates.at(-1);
 }
 
-function isWanted(world: World, slotId: number): boolean {
+/** What the gate says of a slot, and of which version; undefined where no live profile of the team has it. */
+function verdictOf(world: World, slotId: number): { value: GateValue; versionId: number } | undefined {
   const profile = world.catalogue.profileInSlot(world.row.teamId, slotId);
-  return profile !== undefined && judge(profile, world.row, world.catalogue.labels).value !== 'no';
+  if (profile === undefined) return undefined;
+  return { value: judge(profile, world.row, world.catalogue.labels).value, versionId: profile.versionId };
+}
+
+function drift({ identifier, observedUuid, displayName }: SlotComparison, why: DriftKind): ExtraProfile {
+  return extra({ identifier, uuid: observedUuid ?? '', displayName }, why);
 }
 
 function inGrace(world: World, op: Op): boolean {
@@ -222,8 +275,4 @@ function isToSend(change: OpChange, now: Date): boolean {
 
 function isDue(op: Op, now: Date): boolean {
   return op.nextAt === undefined || op.nextAt.getTime() <= now.getTime();
-}
-
-function extra(profile: ObservedProfile, why: ExtraProfile['why']): ExtraProfile {
-  return { identifier: profile.identifier, uuid: profile.uuid, displayName: profile.displayName ?? '', why };
 }

@@ -2,6 +2,8 @@ import { agentReports, heldVersions } from './applied.ts';
 import { type Catalogue, versionOf } from './catalogue.ts';
 import { EMPTY_FINGERPRINT, equalFingerprints, xor } from './fingerprint.ts';
 import { matcherOf, NO, UNKNOWN, YES } from './match.ts';
+import { freshOp } from './op.ts';
+import { NO_OBSERVER } from './reasons.ts';
 import type { ReconcilerSettings } from './settings.ts';
 import type { HostFacts, Op, OpChange, OpKind, ReconRow } from './types.ts';
 
@@ -131,9 +133,24 @@ function carryOn(decision: Decision, op: Op): OpChange | undefined {
     case 'failed':
       return due ? send({ ...op, state: 'queued', commandUuid: undefined, nextAt: undefined }) : undefined;
     case 'acked':
-      // wantsProfileList asked; the next question is a day away.
-      return due ? set(later(decision, op, decision.settings.profileListEveryMs)) : undefined;
+      return due ? set(unconfirmed(decision, op)) : undefined;
   }
+}
+
+/**
+ * wantsProfileList has asked; the next question is a day away. Where nobody has answered for as long as `noObserverAfterMs`
+ * after the acknowledgement, the op says so in place of verifying for ever; a report of any kind still settles it.
+ */
+function unconfirmed(decision: Decision, op: Op): Op {
+  const { facts, now, settings } = decision;
+  const askAgain = now.getTime() + settings.profileListEveryMs;
+  const ackedAt = op.ackedAt?.getTime() ?? now.getTime();
+  const looked = [facts.row.osqueryAt, facts.row.profileListAt].some(
+    (at) => at !== undefined && at.getTime() > ackedAt,
+  );
+  const giveUpAt = ackedAt + settings.noObserverAfterMs;
+  if (!looked && now.getTime() >= giveUpAt) return { ...op, reason: NO_OBSERVER, nextAt: new Date(askAgain) };
+  return { ...op, nextAt: new Date(giveUpAt > now.getTime() ? Math.min(askAgain, giveUpAt) : askAgain) };
 }
 
 /** No longer wanted. Only a command the device cannot have seen is simply taken back. */
@@ -177,25 +194,8 @@ function replace(decision: Decision, op: Op, kind: OpKind, versionId: number): O
   return { kind: 'send', op: { ...next, reason }, cancel: liveCommand(op) };
 }
 
-function fresh(decision: Decision, slotId: number, op: OpKind, versionId: number): Op {
-  return {
-    slotId,
-    op,
-    versionId,
-    generation: 0,
-    enrollmentGeneration: decision.facts.row.enrollmentGeneration,
-    state: 'queued',
-    reason: '',
-    errorChain: [],
-    deliveryAttempts: 0,
-    verifyMisses: 0,
-    nextAt: undefined,
-    commandUuid: undefined,
-    ackedAt: undefined,
-    observedUuid: undefined,
-    observedAt: undefined,
-    createdAt: decision.now,
-  };
+function fresh({ facts, now }: Decision, slotId: number, op: OpKind, versionId: number): Op {
+  return freshOp(slotId, op, versionId, facts.row.enrollmentGeneration, now);
 }
 
 /** Every command is a generation of its own, so that no late answer can be taken for a newer one's. */

@@ -32,6 +32,8 @@ export interface ReconcilerSettings {
   readonly agentFreshMs: number;
   /** How long a live agent may take before ProfileList is asked after all. */
   readonly agentPatienceMs: number;
+  /** Acknowledged, and neither an agent nor ProfileList has answered for this long: shown as `no_observer`. */
+  readonly noObserverAfterMs: number;
   /** ProfileList as routine where no agent reports. */
   readonly profileListEveryMs: number;
   /** The audit sees all enrolments in this many ticks. */
@@ -61,6 +63,7 @@ export const DEFAULT_SETTINGS: ReconcilerSettings = {
   profileListDelayMs: 2 * MINUTE,
   agentFreshMs: 2 * HOUR,
   agentPatienceMs: 2 * HOUR,
+  noObserverAfterMs: 24 * HOUR,
   profileListEveryMs: 24 * HOUR,
   sweepSlices: 20,
   quarantineBackoffMs: 30 * SECOND,

@@ -1,6 +1,8 @@
 import { agentReports, appliedOf, heldVersions } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
+import { extra, inDriftOrder } from './drift.ts';
 import { classify, saysGone, saysNotOurs } from './errors.ts';
+import { isByHand } from './reasons.ts';
 import { backoff, type ReconcilerSettings } from './settings.ts';
 import type { FactsChange, Op, OpChange, ReconRow, Settlement } from './types.ts';
 
@@ -32,7 +34,9 @@ export function settle(
   if (saysGone(op.op, errorChain) || saysNotOurs(op.op, errorChain)) {
     held.delete(op.slotId);
     const change = facts(row, held, { kind: 'drop', slotId: op.slotId, cancel: undefined });
-    return saysGone(op.op, errorChain) ? change : { ...change, observedExtra: withNotOurs(catalogue, row, op) };
+    return saysGone(op.op, errorChain)
+      ? change
+      : { ...change, observedExtra: withNotOurs(catalogue, row, op, settings) };
   }
   return facts(row, held, { kind: 'set', op: failed(op, row, settlement, now, settings), cancel: undefined });
 }
@@ -40,7 +44,8 @@ export function settle(
 /** Verification starts: a report confirms it, and where no agent speaks ProfileList is asked when `nextAt` comes. */
 function acknowledged(op: Op, row: ReconRow, now: Date, settings: ReconcilerSettings): Op {
   const delay = agentReports(row, now, settings.agentFreshMs) ? settings.agentPatienceMs : settings.profileListDelayMs;
-  return { ...op, state: 'acked', reason: '', errorChain: [], ackedAt: now, nextAt: new Date(now.getTime() + delay) };
+  const reason = isByHand(op.reason) ? op.reason : '';
+  return { ...op, state: 'acked', reason, errorChain: [], ackedAt: now, nextAt: new Date(now.getTime() + delay) };
 }
 
 function failed(op: Op, row: ReconRow, settlement: Settlement, now: Date, settings: ReconcilerSettings): Op {
@@ -73,10 +78,11 @@ function retryDelay(kind: string, attempts: number, spread: number, settings: Re
   }
 }
 
-function withNotOurs(catalogue: Catalogue, row: ReconRow, op: Op): FactsChange['observedExtra'] {
+function withNotOurs(catalogue: Catalogue, row: ReconRow, op: Op, settings: ReconcilerSettings) {
   const identifier = catalogue.slots.get(op.slotId)?.identifier ?? '';
-  const others = row.observedExtra.filter((extra) => extra.identifier !== identifier);
-  return [...others, { identifier, uuid: '', displayName: '', why: 'not_ours' }];
+  const others = row.observedExtra.filter((one) => one.identifier !== identifier);
+  const refused = extra({ identifier, uuid: op.observedUuid ?? '', displayName: undefined }, 'not_ours');
+  return inDriftOrder([...others, refused], settings.maxObservedExtra);
 }
 
 function facts(row: ReconRow, held: ReadonlyMap<number, number>, change: OpChange): FactsChange {

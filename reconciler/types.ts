@@ -169,7 +169,7 @@ export interface Op {
   readonly generation: number;
   readonly enrollmentGeneration: number;
   readonly state: OpState;
-  /** Stable code of what went wrong last: an error of `errors.ts`, or one of ObservationReason; '' where nothing did. */
+  /** Stable code of what went wrong last: an error of `errors.ts`, a reason of `reasons.ts`; '' where nothing did. */
   readonly reason: string;
   readonly errorChain: readonly ErrorChainItem[];
   /** Commands of this intent that ended in an error. */
@@ -186,7 +186,9 @@ export interface Op {
 }
 
 /** Why an observer disagrees with an acknowledgement. */
-export type ObservationReason = 'not_observed' | 'other_version_observed' | 'still_observed';
+export type ObservationReason = 'not_observed' | 'other_version_observed' | 'other_content_since' | 'still_observed';
+/** Why a pair that was settled is installed again although nothing of ours changed. */
+export type ByHandReason = 'removed_by_hand' | 'replaced_by_hand';
 
 /** What one decision does to one op. At most one per slot; `cancel` names the live command it ends. */
 export type OpChange =

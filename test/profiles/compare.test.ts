@@ -62,10 +62,13 @@ describe('compareProfiles', () => {
   it('answers every expectation in its order; what is ours is never foreign, and our own profiles never are', () => {
     fc.assert(
       fc.property(wanted, report, (expectations, rows) => {
-        const { slots, foreign } = compareProfiles(expectations, rows);
+        const { slots, foreign, duplicates } = compareProfiles(expectations, rows);
         expect(slots.map(({ slot }) => slot)).toEqual(expectations.map(({ slot }) => slot));
         const ours = new Set([...expectations.map(({ identifier }) => identifier), 'org.espalier.enrollment']);
         expect(foreign).toEqual(rows.filter(({ identifier }) => !ours.has(identifier)));
+        const names = rows.map(({ identifier }) => identifier);
+        const twice = [...new Set(names)].filter((name) => names.indexOf(name) !== names.lastIndexOf(name));
+        expect(duplicates.map(({ identifier }) => identifier)).toEqual(twice);
         for (const { identifier, standing, observedUuid } of slots) {
           const uuids = rows.filter((row) => row.identifier === identifier).map((row) => row.uuid);
           expect(standing).toBe(uuids.includes('1') ? 'version' : uuids.length > 0 ? 'other_version' : 'absent');

@@ -3,7 +3,20 @@ import type { Observation, ObservedProfile } from '../../core/effects.ts';
 import { RESERVED_IDENTIFIER_PREFIX } from '../../profiles/payload-rules.ts';
 import { observe } from '../../reconciler/observe.ts';
 import type { FactsChange, Op, ReconRow } from '../../reconciler/types.ts';
-import { catalogueOf, later, MINUTE, NOW, observed, op, profile, row, settings, slot, version } from './world.ts';
+import {
+  catalogueOf,
+  label,
+  later,
+  MINUTE,
+  NOW,
+  observed,
+  op,
+  profile,
+  row,
+  settings,
+  slot,
+  version,
+} from './world.ts';
 
 const catalogue = catalogueOf({ profiles: [profile(1)] });
 /** Something is always there, so that an absent profile is a report of absence and not an empty one. */
@@ -127,7 +140,7 @@ describe('a removal', () => {
   });
   test('what is still there under a UUID that is not ours is drift', () => {
     expect(look(acked, 'foreign', {}, unwanted).observedExtra).toMatchObject([
-      { identifier: 'com.example.1', why: 'foreign' },
+      { identifier: 'com.example.1', why: 'left_over' },
     ]);
   });
 });
@@ -139,7 +152,7 @@ describe('without an op', () => {
       'wanted, held',
       catalogue,
       [10],
-      { wanted: 'kept [10]', older: 'kept [11]!', foreign: 'kept []!', absent: 'kept []!' },
+      { wanted: 'kept [10]', older: 'again 0 [11]!', foreign: 'again 0 []!', absent: 'again 0 []!' },
     ],
     [
       'wanted, not held',
@@ -170,6 +183,32 @@ describe('without an op', () => {
   test('content that is not ours under an unwanted identifier of ours is drift, under a wanted one is replaced', () => {
     expect(look(undefined, 'foreign', {}, unwanted).observedExtra).toMatchObject([{ identifier: 'com.example.1' }]);
     expect(look(undefined, 'foreign', {}).observedExtra).toEqual([]);
+  });
+  test.each([
+    ['absent', 'removed_by_hand'],
+    ['foreign', 'replaced_by_hand'],
+    ['older', 'replaced_by_hand'],
+  ])('settled and then %s: installed again, and the op says %s', (seen, reason) => {
+    const change = look(undefined, seen, { applied: [10] });
+    expect(change.changes).toMatchObject([
+      { kind: 'set', op: { op: 'install', versionId: 10, state: 'queued', reason, generation: 0, verifyMisses: 0 } },
+    ]);
+  });
+  test("what was not settled is nobody's hand: another version known to be there, or nothing known yet", () => {
+    expect(look(undefined, 'absent', { applied: [11] }).changes).toEqual([]);
+    expect(look(undefined, 'absent', { applied: [], actualKnown: false }).changes).toEqual([]);
+  });
+  test('while a label is unknown nothing is installed, and other content under the identifier is drift', () => {
+    const open = catalogueOf({
+      labels: [label(1, 5)],
+      profiles: [profile(1, { includeMode: 'any', includeLabelIds: [1] })],
+    });
+    expect(look(undefined, 'absent', { applied: [10] }, open)).toMatchObject({ applied: [], changes: [] });
+    expect(look(undefined, 'foreign', { applied: [10] }, open)).toMatchObject({
+      applied: [],
+      changes: [],
+      observedExtra: [{ identifier: 'com.example.1', why: 'left_over' }],
+    });
   });
   test('what the device once refused to remove is not tried again while it is there', () => {
     const refused = {
@@ -206,6 +245,11 @@ describe('misses', () => {
       op: { reason: 'other_version_observed', observedUuid: observed(1, 11).uuid },
     });
   });
+  test("other content, installed after the delivery, is somebody else's doing and says so", () => {
+    const since = { ...observed(1, 999), installedAt: NOW };
+    const change = observe(catalogue, row(catalogue), [acked(0)], rows(since), 'osquery', NOW, settings);
+    expect(change?.changes).toMatchObject([{ op: { reason: 'other_content_since', verifyMisses: 1 } }]);
+  });
   test('a removal that is still there is tried daily after the bound', () => {
     const change = miss(acked(2, { op: 'remove' }), 'wanted');
     expect(change).toMatchObject({
@@ -239,6 +283,21 @@ describe('reports that say nothing', () => {
   });
 });
 
+describe('an agent that speaks without an answer', () => {
+  const left = (nextAt: Date) => op(1, { state: 'acked', ackedAt: later(-10 * MINUTE), nextAt });
+  const patience = later(settings.agentPatienceMs - 10 * MINUTE);
+  const saysNothing = (existing: Op) =>
+    observe(catalogue, row(catalogue), [existing], { state: 'table_absent' }, 'osquery', NOW, settings);
+
+  test('gives its acknowledgements to ProfileList at once', () => {
+    expect(saysNothing(left(patience))).toMatchObject({ dirty: true, applied: [], changes: [{ op: { nextAt: NOW } }] });
+  });
+  test('and not again once ProfileList was asked', () => {
+    expect(saysNothing(left(later(settings.profileListEveryMs)))).toBeUndefined();
+    expect(saysNothing(op(1))).toBeUndefined();
+  });
+});
+
 describe('what else a report brings', () => {
   test('the actual state becomes known', () => {
     expect(look(undefined, 'wanted', { actualKnown: false })).toMatchObject({ actualKnown: true, applied: [10] });
@@ -251,6 +310,57 @@ describe('what else a report brings', () => {
     expect(change?.observedExtra).toEqual([
       { identifier: 'com.vendor.vpn', uuid: foreign.uuid, displayName: 'VPN', why: 'foreign' },
     ]);
+  });
+  test('what another MDM server left is recognised: by its identifier, or by ProfileList because it enrols', () => {
+    const fleet = { ...observed(1, 5), identifier: 'com.fleetdm.fleet.mdm.apple' };
+    const jamf = { ...observed(1, 6), identifier: '00000000-0000-0000-A000-4A414D460003' };
+    const dead = { ...observed(1, 7), identifier: 'com.vendor.mdm', enrols: true };
+    const known = row(catalogue, { enrollmentProfile: 'com.example.mdm' });
+    const own = { ...observed(1, 8), identifier: 'com.example.mdm', enrols: true };
+    const see = (recon: ReconRow, ...seen: ObservedProfile[]) =>
+      observe(catalogue, recon, [], rows(own, ...seen), 'profile_list', NOW, settings)?.observedExtra ?? [];
+    const first = see(known, fleet, jamf, dead);
+    expect(first.map(({ identifier, why }) => [identifier, why])).toEqual([
+      [jamf.identifier, 'left_over'],
+      ['com.fleetdm.fleet.mdm.apple', 'left_over'],
+      ['com.vendor.mdm', 'left_over'],
+    ]);
+    // osquery does not say that it enrols: what was recognised stays so, other content does not.
+    expect(see({ ...known, observedExtra: first }, { ...dead, enrols: false })).toMatchObject([{ why: 'left_over' }]);
+    expect(see({ ...known, observedExtra: first }, { ...dead, enrols: false, uuid: 'x' })).toMatchObject([
+      { why: 'foreign' },
+    ]);
+  });
+  test('an identifier listed more than once is drift, ours and foreign, once each', () => {
+    const vendor = { ...observed(1, 5), identifier: 'com.vendor.vpn' };
+    const twice = [observed(1, 999), observed(1, 10), observed(1, 998), vendor, vendor];
+    const change = observe(catalogue, row(catalogue, { applied: [10] }), [], rows(...twice), 'osquery', NOW, settings);
+    expect(change?.applied).toEqual([10]);
+    expect(change?.observedExtra.map(({ identifier, uuid, why }) => [why, identifier, uuid])).toEqual([
+      ['duplicate', 'com.example.1', observed(1, 999).uuid],
+      ['duplicate', 'com.vendor.vpn', vendor.uuid],
+      ['foreign', 'com.vendor.vpn', vendor.uuid],
+    ]);
+  });
+  test('the same report in any order is the same drift', () => {
+    const seen = ['c', 'a', 'b'].map((name) => ({ ...observed(1, 5), identifier: name }));
+    const drift = (order: ObservedProfile[]) =>
+      observe(catalogue, row(catalogue), [], rows(...order), 'osquery', NOW, settings)?.observedExtra;
+    expect(drift(seen)).toEqual(drift(seen.toReversed()));
+    expect(drift(seen)?.map(({ identifier }) => identifier)).toEqual(['a', 'b', 'c']);
+  });
+  test('too much drift is cut by kind: what matters most stays', () => {
+    const many = Array.from({ length: 500 }, (_, index) => ({ ...observed(1, 5), identifier: `com.vendor.${index}` }));
+    const change = observe(
+      catalogue,
+      row(catalogue),
+      [],
+      rows(...many, { ...observed(1, 5), identifier: 'zz', enrols: true }),
+      'osquery',
+      NOW,
+      settings,
+    );
+    expect(change?.observedExtra[0]).toMatchObject({ identifier: 'zz', why: 'left_over' });
   });
   test('a list of drift is bounded', () => {
     const many = Array.from({ length: 500 }, (_, index) => ({ ...observed(1, 5), identifier: `com.vendor.${index}` }));
