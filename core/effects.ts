@@ -42,6 +42,12 @@ export type Observation =
   | { readonly state: 'table_absent' }
   | { readonly state: 'query_error'; readonly message: string };
 
+/** A preference key that the system enforces on the whole device, whoever asked for it. Values are never asked for. */
+export interface ObservedPolicy {
+  readonly domain: string;
+  readonly name: string;
+}
+
 /** A row or more is yes, none is no; a query that failed, or whose answer did not come, is neither. */
 export interface LabelAnswer {
   readonly labelId: number;
@@ -75,6 +81,12 @@ export type Effect =
       readonly enrollment: EnrollmentRef;
       readonly source: 'osquery' | 'profile_list';
       readonly observation: Observation;
+    }
+  /** Every managed policy of the device, as its agent lists them; an answer without any is none. */
+  | {
+      readonly kind: 'policies_observed';
+      readonly enrollment: EnrollmentRef;
+      readonly policies: readonly ObservedPolicy[];
     }
   /** What an agent said to the queries of labels. `epoch` = of the list that it was asked; `askedAt` tells its reports apart. */
   | {

@@ -3,6 +3,7 @@ import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
 import type { CountedHost, HostRead } from '../reconciler/ports.ts';
 import type { PushSummary } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
+import { readContent } from './reconcile-evidence.ts';
 import { idList, type LiteRow, RECON_FROM, RECON_LITE, readFacts, reconRowOf } from './reconcile-rows.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -55,6 +56,10 @@ export async function readHost(executor: Executor, hostId: string, now: Date): P
       )
     ).map((one) => [one.row.enrollment, one]),
   );
+  const contents = await readContent(
+    executor,
+    rows.map((row) => row.id),
+  );
   return {
     hostId: found.id,
     teamId: found.team_id,
@@ -67,6 +72,7 @@ export async function readHost(executor: Executor, hostId: string, now: Date): P
           channel: row.channel,
           userShortName: row.user_short_name ?? undefined,
           facts: own,
+          content: contents.get(row.id),
           push: pushOf(row),
           seenAt: row.seen_at ?? undefined,
           pushCertificate: row.push_certificate,

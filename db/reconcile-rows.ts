@@ -2,7 +2,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { ErrorChainItem } from '../core/effects.ts';
 import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
-import type { LockedHosts } from '../reconciler/ports.ts';
+import type { LockedHost, LockedHosts } from '../reconciler/ports.ts';
 import type {
   ExtraProfile,
   HostFacts,
@@ -14,6 +14,7 @@ import type {
   ReconRow,
 } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
+import { CONTENT, type ContentColumns, contentOf } from './reconcile-evidence.ts';
 
 interface ReconColumns {
   readonly enrollment_id: number;
@@ -179,18 +180,16 @@ export async function lockFacts(executor: Executor, enrollments: readonly Enroll
 }
 
 /** Waits: a device's answer cannot come back later. */
-export async function lockOne(
-  executor: Executor,
-  enrollment: EnrollmentRef,
-): Promise<{ facts: HostFacts; epoch: number } | undefined> {
-  const recon = await sql<ReconColumns & { epoch: number }>`
-    select ${RECON_FULL}, (select epoch from catalogue) as epoch
-    from ${RECON_FROM} where r.enrollment_id = ${enrollment} for update of r
+export async function lockOne(executor: Executor, enrollment: EnrollmentRef): Promise<LockedHost | undefined> {
+  const recon = await sql<ReconColumns & ContentColumns & { epoch: number }>`
+    select ${RECON_FULL}, ${CONTENT}, (select epoch from catalogue) as epoch
+    from ${RECON_FROM} left join recon_evidence v on v.enrollment_id = r.enrollment_id
+    where r.enrollment_id = ${enrollment} for update of r
   `.execute(executor);
   const row = recon.rows[0];
   if (row === undefined) return undefined;
   const [facts] = assemble([reconRowOf(row)], await readOps(executor, [enrollment]), []);
-  return facts && { facts, epoch: row.epoch };
+  return facts && { facts, epoch: row.epoch, content: contentOf(row) };
 }
 
 async function readOps(executor: Executor, enrollments: readonly EnrollmentRef[]): Promise<readonly OpColumns[]> {

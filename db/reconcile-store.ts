@@ -4,6 +4,7 @@ import type { Claim, ReconcileStore } from '../reconciler/ports.ts';
 import type { CatalogueRows, IncludeMode } from '../reconciler/types.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
 import { auditRows, repairCopies } from './reconcile-audit.ts';
+import { writeContent } from './reconcile-evidence.ts';
 import { findHost, hostNames, readHost, scan } from './reconcile-read.ts';
 import { idList, lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
@@ -61,6 +62,7 @@ export function reconcileStore(db: Database): ReconcileStore {
     writePlans: (tx, writes, bodies, now) => writePlans(executorOf(tx), writes, bodies, now),
     lockOne: (tx, enrollment) => lockOne(executorOf(tx), enrollment),
     writeFacts: (tx, write, now) => writeFacts(executorOf(tx), write, now),
+    writeContent: (tx, enrollment, content) => writeContent(executorOf(tx), enrollment, content),
 
     async writeObserver(tx, enrollment, observer) {
       // When rows last came is the age of the evidence; an answer without rows changes only the state.
@@ -75,6 +77,7 @@ export function reconcileStore(db: Database): ReconcileStore {
 
     async forget(tx, enrollment) {
       await dropOps(executorOf(tx), enrollment);
+      await writeContent(executorOf(tx), enrollment, undefined);
       await sql`
         update recon set applied = '{}', applied_fp = 0, actual_known = false, op_count = 0, observed_extra = '[]',
           osquery_at = null, osquery_state = 'never', profile_list_at = null, label_epoch = 0, unknown_label_ids = '{}'
@@ -94,6 +97,7 @@ export function reconcileStore(db: Database): ReconcileStore {
     },
     async drop(tx, enrollment) {
       await dropOps(executorOf(tx), enrollment);
+      await writeContent(executorOf(tx), enrollment, undefined);
       await sql`delete from recon where enrollment_id = ${enrollment}`.execute(executorOf(tx));
     },
 

@@ -2,13 +2,15 @@ import type { Clock } from '../core/clock.ts';
 import type { Effect } from '../core/effects.ts';
 import type { Tx } from '../core/tx.ts';
 import { sameApplied } from './applied.ts';
-import { type Catalogue, fingerprintOf } from './catalogue.ts';
+import { type Catalogue, fingerprintOf, versionOf } from './catalogue.ts';
+import { checksumsSeen, hasContent, NO_CONTENT } from './content-evidence.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
 import { observe } from './observe.ts';
-import type { ReconcileStore } from './ports.ts';
+import { policiesSeen } from './policy-evidence.ts';
+import type { ExpectedPolicies, ReconcileStore } from './ports.ts';
 import type { ReconcilerSettings } from './settings.ts';
 import { settle } from './settle.ts';
-import type { FactsChange, HostFacts, OpChange } from './types.ts';
+import type { ContentEvidence, FactsChange, HostFacts, OpChange } from './types.ts';
 
 type Of<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
 
@@ -19,6 +21,7 @@ export interface ReconcilerHandlers {
   onEnrollmentEnded(tx: Tx, effect: Of<'enrollment_ended'>): Promise<void>;
   onOpSettled(tx: Tx, effect: Of<'op_settled'>): Promise<void>;
   onProfilesObserved(tx: Tx, effect: Of<'profiles_observed'>): Promise<void>;
+  onPoliciesObserved(tx: Tx, effect: Of<'policies_observed'>): Promise<void>;
 }
 
 export interface HandlerDeps {
@@ -26,6 +29,7 @@ export interface HandlerDeps {
   readonly catalogue: CurrentCatalogue;
   readonly clock: Clock;
   readonly settings: ReconcilerSettings;
+  readonly expectedPolicies: ExpectedPolicies | undefined;
   /** Wakes the tick once this unit of work has committed. */
   readonly wakeAfter: (tx: Tx) => void;
 }
@@ -36,6 +40,10 @@ export function createHandlers(deps: HandlerDeps): ReconcilerHandlers {
   async function queue(tx: Tx, enrollment: number, reason: string, now: Date): Promise<void> {
     await store.enqueue(tx, [enrollment], reason, now);
     deps.wakeAfter(tx);
+  }
+
+  async function writeContent(tx: Tx, enrollment: number, content: ContentEvidence): Promise<void> {
+    await store.writeContent(tx, enrollment, hasContent(content) ? content : undefined);
   }
 
   return {
@@ -67,7 +75,7 @@ export function createHandlers(deps: HandlerDeps): ReconcilerHandlers {
     async onProfilesObserved(tx, { enrollment, source, observation }) {
       const read = await readOne(deps, tx, enrollment);
       if (read === undefined) return;
-      const { catalogue, facts } = read;
+      const { catalogue, facts, content } = read;
       const now = clock.now();
       const change = observe(catalogue, facts.row, facts.ops, observation, source, now, settings);
       if (source === 'osquery')
@@ -75,7 +83,24 @@ export function createHandlers(deps: HandlerDeps): ReconcilerHandlers {
       else if (change !== undefined) await store.writeObserver(tx, enrollment, { source, at: now });
       if (change === undefined) return;
       await writeChange(deps, tx, catalogue, facts, change, now);
+      if (source === 'osquery' && observation.state === 'rows') {
+        const seen = checksumsSeen(catalogue, content, observation, change.applied, unsettledBy(facts, change), now);
+        if (seen !== undefined) await writeContent(tx, enrollment, seen);
+      }
       if (change.dirty) await queue(tx, enrollment, 'observed', now);
+    },
+
+    /** Evidence only: what is not in force is shown, and no state is another because of it. */
+    async onPoliciesObserved(tx, { enrollment, policies }) {
+      if (deps.expectedPolicies === undefined) return;
+      const read = await readOne(deps, tx, enrollment);
+      if (read === undefined) return;
+      const { catalogue, facts, content = NO_CONTENT } = read;
+      const busy = new Set(facts.ops.map((op) => op.slotId));
+      const settled = facts.row.applied.filter((id) => !busy.has(versionOf(catalogue, id).slotId));
+      const expected = await deps.expectedPolicies(tx, settled);
+      const seen = policiesSeen(content, expected, policies, clock.now());
+      if (hasContent(seen) || hasContent(content)) await writeContent(tx, enrollment, seen);
     },
   };
 }
@@ -85,16 +110,26 @@ async function readOne(
   deps: HandlerDeps,
   tx: Tx,
   enrollment: number,
-): Promise<{ catalogue: Catalogue; facts: HostFacts } | undefined> {
+): Promise<{ catalogue: Catalogue; facts: HostFacts; content: ContentEvidence | undefined } | undefined> {
   const read = await deps.store.lockOne(tx, enrollment);
   if (read === undefined) return undefined;
-  const { facts, epoch } = read;
+  const { facts, epoch, content } = read;
   const catalogue = await deps.catalogue.at(epoch, tx);
   const named = [...facts.row.applied, ...facts.ops.map((op) => op.versionId)];
   return {
     catalogue: named.every((id) => catalogue.versions.has(id)) ? catalogue : await deps.catalogue.again(tx),
     facts,
+    content,
   };
+}
+
+/** Slots that still have an op after this change. */
+function unsettledBy({ ops }: HostFacts, { changes }: FactsChange): ReadonlySet<number> {
+  const slots = new Set(ops.map((op) => op.slotId));
+  for (const one of changes)
+    if (one.kind === 'drop') slots.delete(one.slotId);
+    else slots.add(one.op.slotId);
+  return slots;
 }
 
 async function writeChange(
@@ -106,10 +141,6 @@ async function writeChange(
   now: Date,
 ): Promise<void> {
   if (isNothing(facts, change)) return;
-  const slots = new Set(facts.ops.map((op) => op.slotId));
-  for (const one of change.changes)
-    if (one.kind === 'drop') slots.delete(one.slotId);
-    else slots.add(one.op.slotId);
   await store.writeFacts(
     tx,
     {
@@ -117,7 +148,7 @@ async function writeChange(
       upserts: change.changes.flatMap((one) => (one.kind === 'drop' ? [] : [one.op])),
       drops: change.changes.flatMap((one) => (one.kind === 'drop' ? [one.slotId] : [])),
       cancels: change.changes.flatMap(cancelOf),
-      opCount: slots.size,
+      opCount: unsettledBy(facts, change).size,
       applied: change.applied,
       fingerprint: fingerprintOf(catalogue, change.applied),
       observedExtra: change.observedExtra,

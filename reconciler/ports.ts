@@ -2,6 +2,8 @@ import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
 import type { Tx } from '../core/tx.ts';
 import type {
   CatalogueRows,
+  ContentEvidence,
+  ExpectedPolicy,
   ExtraProfile,
   Fingerprint,
   HostFacts,
@@ -22,6 +24,12 @@ export type BodyRequest =
  * version, RemoveProfile with the identifier, ProfileList. Read inside the unit of work; throws where it cannot be made.
  */
 export type CommandBody = (tx: Tx, request: BodyRequest) => Promise<Buffer>;
+
+/** What each of these versions forces; empty for one that is no preference profile, or whose keys cannot be told. */
+export type ExpectedPolicies = (
+  tx: Tx,
+  versionIds: readonly number[],
+) => Promise<ReadonlyMap<number, readonly ExpectedPolicy[]>>;
 
 /** Why an enrolment is in the queue. `audit` alone means that the sweep found what nothing else had announced. */
 export const AUDIT = 'audit';
@@ -45,6 +53,12 @@ export interface LockedHosts {
   readonly hosts: readonly HostFacts[];
   /** Somebody else works on them just now. */
   readonly busy: readonly EnrollmentRef[];
+}
+
+export interface LockedHost {
+  readonly facts: HostFacts;
+  readonly epoch: number;
+  readonly content: ContentEvidence | undefined;
 }
 
 export interface NewCommand {
@@ -97,6 +111,8 @@ export interface ChannelRead {
   readonly channel: Channel;
   readonly userShortName: string | undefined;
   readonly facts: HostFacts;
+  /** What is known of contents; `pairEvidence` reads it. */
+  readonly content: ContentEvidence | undefined;
   readonly push: PushSummary | undefined;
   readonly seenAt: Date | undefined;
   readonly pushCertificate: boolean;
@@ -141,8 +157,10 @@ export interface ReconcileStore {
   writePlans(tx: Tx, writes: readonly PlanWrite[], bodies: readonly Body[], now: Date): Promise<void>;
 
   /** Waits for the lock. `commands` is left empty: an ack decides nothing by them. */
-  lockOne(tx: Tx, enrollment: EnrollmentRef): Promise<{ facts: HostFacts; epoch: number } | undefined>;
+  lockOne(tx: Tx, enrollment: EnrollmentRef): Promise<LockedHost | undefined>;
   writeFacts(tx: Tx, write: FactsWrite, now: Date): Promise<void>;
+  /** Undefined = nothing is known any more. */
+  writeContent(tx: Tx, enrollment: EnrollmentRef, content: ContentEvidence | undefined): Promise<void>;
   writeObserver(tx: Tx, enrollment: EnrollmentRef, observer: ObserverWrite): Promise<void>;
 
   /** What a device holds is unknown from here on: no ops, nothing applied, labels not evaluated. */

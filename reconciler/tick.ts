@@ -8,7 +8,7 @@ import { createCurrentCatalogue } from './current-catalogue.ts';
 import { createDrain } from './drain.ts';
 import type { EvaluateDeps, Evaluated } from './evaluate.ts';
 import { createHandlers, type ReconcilerHandlers } from './handlers.ts';
-import type { CommandBody, ReconcileStore } from './ports.ts';
+import type { CommandBody, ExpectedPolicies, ReconcileStore } from './ports.ts';
 import { createPreview } from './preview.ts';
 import { createReads, type ReconcilerReads } from './reads.ts';
 import { DEFAULT_SETTINGS, type ReconcilerSettings } from './settings.ts';
@@ -27,6 +27,8 @@ export interface ReconcilerDeps {
   /** The server's key for fingerprints of applied versions. */
   readonly key: MacKey;
   readonly commandBody: CommandBody;
+  /** Without it nothing is said about managed policies. */
+  readonly expectedPolicies?: ExpectedPolicies;
   /** Runs an action once a unit of work has committed; without it a wake may come early, and looks once more. */
   readonly afterCommit?: (tx: Tx, action: () => void) => void;
   readonly settings?: Partial<ReconcilerSettings>;
@@ -120,6 +122,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       catalogue,
       clock,
       settings,
+      expectedPolicies: deps.expectedPolicies,
       wakeAfter: (tx) => (deps.afterCommit === undefined ? wake() : deps.afterCommit(tx, wake)),
     }),
     reads: createReads({ store, catalogue, clock, settings }),

@@ -92,6 +92,36 @@ export interface PairEvidence {
   readonly note?: string;
 }
 
+/** Keys that a version forces in one preference domain: they are managed policies where it is in force. */
+export interface ExpectedPolicy {
+  readonly domain: string;
+  readonly keys: readonly string[];
+}
+
+/** A version that the device holds, and keys of it that are not among the managed policies. */
+export interface IneffectiveVersion {
+  readonly versionId: number;
+  /** `domain key`, the first few. */
+  readonly missing: readonly string[];
+  /** How many are missing besides. */
+  readonly more: number;
+}
+
+/** What is known of contents beyond the PayloadUUID, where an observer says more. Shown, never part of a decision. */
+export interface ContentEvidence {
+  /** Build of the operating system the baselines were taken on. */
+  readonly osBuild: string;
+  /** Version → first 64 bits, in hex, of the checksum it was first verified with. */
+  readonly baselines: ReadonlyMap<number, string>;
+  /** Versions whose checksum is another now. Ascending. */
+  readonly changed: readonly number[];
+  readonly changedAt: Date | undefined;
+  readonly policiesAt: Date | undefined;
+  /** Versions of which every expected key is among the managed policies. Ascending. */
+  readonly effective: readonly number[];
+  readonly ineffective: readonly IneffectiveVersion[];
+}
+
 /** What the gate reads of one enrolment. */
 export interface GateSubject {
   readonly teamId: number;

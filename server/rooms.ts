@@ -107,6 +107,7 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     enrollment_ended: handlers.onEnrollmentEnded,
     op_settled: handlers.onOpSettled,
     profiles_observed: handlers.onProfilesObserved,
+    policies_observed: handlers.onPoliciesObserved,
   });
 
   const mdmRows = mdmStore(db);

@@ -117,6 +117,7 @@ describe('effects', () => {
       enrollment_ended: note,
       op_settled: note,
       profiles_observed: note,
+      policies_observed: note,
     });
     const effects: readonly Effect[] = [
       { kind: 'enrollment_live', enrollment: 1, first: true },
