@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { type AgentFaults, type Answer, disturbed } from './agent-faults.ts';
 import { agentTables, OSQUERY_VERSION } from './agent-tables.ts';
 import type { MacEvent } from './events.ts';
 import type { SimulatedMac } from './mac.ts';
@@ -29,6 +30,11 @@ export interface AgentOptions {
   readonly profilesTable?: boolean;
   /** The newer extension with payload_checksum. */
   readonly checksumColumn?: boolean;
+  /** fleetd in place of osquery with an extension: macos_user_profiles is there too. */
+  readonly orbit?: boolean;
+  /** Tables it lacks. */
+  readonly withoutTables?: readonly string[];
+  readonly faults?: AgentFaults;
   readonly onEvent?: ((event: MacEvent) => void) | undefined;
 }
 
@@ -58,6 +64,10 @@ export class Agent {
   #interval: number;
   #accelerateUntil = 0;
   #running: Promise<void> | undefined;
+  /** Misbehaviour, from now on. */
+  faults: AgentFaults;
+  readonly #asked = new Map<string, number>();
+  #dead = false;
   /** The last configuration, as the server gave it. */
   config: Json = {};
 
@@ -69,7 +79,10 @@ export class Agent {
     this.#tables = agentTables(mac, {
       profiles: options.profilesTable !== false,
       checksum: options.checksumColumn === true,
+      orbit: options.orbit === true,
+      without: options.withoutTables ?? [],
     });
+    this.faults = options.faults ?? {};
   }
 
   /** Seconds between distributed reads, as flags or configuration have it now. */
@@ -82,6 +95,15 @@ export class Agent {
     this.#running ??= this.#loop();
   }
 
+  /** The process is gone, and nobody starts it again before `revive`. */
+  kill(): void {
+    this.#dead = true;
+  }
+
+  revive(): void {
+    this.#dead = false;
+  }
+
   async stop(): Promise<void> {
     this.#off.abort();
     this.#transport.close();
@@ -92,7 +114,7 @@ export class Agent {
     let configAt = 0;
     while (!this.#off.signal.aborted) {
       // A Mac that sleeps runs no agent.
-      if (!this.#mac.isOffline) {
+      if (!this.#mac.isOffline && !this.#dead) {
         if (Date.now() >= configAt) {
           const refreshed = await this.refreshConfig().catch(() => false);
           if (refreshed) configAt = Date.now() + (this.#options.flags.config_refresh ?? 300) * 1000;
@@ -170,9 +192,13 @@ export class Agent {
 
   #run(queries: ReadonlyMap<string, string>): QueryResult[] {
     return [...queries].map(([name, sql]) => {
-      const rows = this.#select(sql);
-      if (rows instanceof SqlError) return { name, rows: [], status: 1, message: rows.message };
-      return { name, rows, status: 0, message: '' };
+      const selected = this.#select(sql);
+      const answer: Answer =
+        selected instanceof SqlError ? { rows: [], error: selected.message } : { rows: selected, error: undefined };
+      const count = this.#asked.get(name) ?? 0;
+      this.#asked.set(name, count + 1);
+      const { rows, error } = disturbed(this.faults, name, sql, answer, count);
+      return { name, rows, status: error === undefined ? 0 : 1, message: error ?? '' };
     });
   }
 

@@ -81,14 +81,15 @@ function authenticateMessage(device: Device): Message {
     MessageType: 'Authenticate',
     Topic: topic,
     UDID: identity.udid,
-    DeviceName: identity.deviceName,
-    Model: identity.model,
-    ModelName: identity.modelName,
+    // The schema has these three keys for macOS alone.
+    ...(identity.platform === 'macOS'
+      ? { DeviceName: identity.deviceName, Model: identity.model, ModelName: identity.modelName }
+      : {}),
     ...(mayTell
       ? {
           OSVersion: identity.osVersion,
           BuildVersion: identity.buildVersion,
-          ProductName: identity.model,
+          ProductName: identity.productName,
           SerialNumber: identity.serialNumber,
         }
       : {}),

@@ -6,7 +6,7 @@ import { isEnrollmentProfile } from './enrollment-profile.ts';
 import { drawNotNow } from './faults.ts';
 import { certificateList, deviceInformation, installedApplications, profileList, securityInfo } from './inventory.ts';
 import { type ConfigurationProfile, readProfile } from './profile.ts';
-import { replaced, requireInstallable, toStored, without } from './profile-store.ts';
+import { replaced, requireInstallable, type Stores, toStored, without } from './profile-store.ts';
 import { type ErrorLink, installationFailed, MacRefusal, refusal } from './refusal.ts';
 import type { ChannelState, StoredProfile } from './state.ts';
 
@@ -54,8 +54,10 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
     {
       right: 256,
       userChannel: true,
-      run: ({ command }) =>
-        acknowledged({ InstalledApplicationList: installedApplications(strings(command, 'Identifiers')) }),
+      run: ({ device, command }) =>
+        acknowledged({
+          InstalledApplicationList: installedApplications(device.apps, strings(command, 'Identifiers')),
+        }),
     },
   ],
   [
@@ -109,7 +111,7 @@ async function installProfile(context: Context): Promise<CommandResult> {
   try {
     const profile = readProfile(payload, device.trustedRoots(), device.now());
     if (isEnrollmentProfile(profile) || profile.identifier === device.enrolled().profileIdentifier) {
-      requireInstallable(profile, channel, { device: [], user: [] });
+      requireInstallable(profile, channel, { ...storesOf(device), device: [], user: [] });
       await replaceEnrollment(device, profile);
     } else {
       requireInstallable(profile, channel, storesOf(device));
@@ -122,7 +124,8 @@ async function installProfile(context: Context): Promise<CommandResult> {
   }
 }
 
-const storesOf = (device: Device) => ({
+const storesOf = (device: Device): Stores => ({
+  platform: device.identity.platform,
   device: device.state.device.profiles,
   user: device.state.user?.profiles ?? [],
 });

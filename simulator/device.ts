@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pemToDer } from '../cms/pem.ts';
 import { type Certificate, parseCertificate } from '../cms/x509.ts';
 import type { Channel } from '../core/enrollment.ts';
+import { type App, COMES_WITH } from './apps.ts';
 import type { MacEvent, Violation } from './events.ts';
 import type { MacFaults } from './faults.ts';
 import { HONEST } from './faults.ts';
@@ -44,7 +45,6 @@ export interface MacOptions {
 
 /** The hardware and what is stored on it: everything the rest of a simulated Mac works on. */
 export class Device {
-  readonly identity: MacIdentity;
   readonly options: MacOptions;
   readonly faults: MacFaults;
   readonly random: SeededRandom;
@@ -58,13 +58,17 @@ export class Device {
   #checkIn: Transport | undefined;
 
   constructor(options: MacOptions) {
-    this.identity = options.identity;
     this.options = options;
     this.faults = { ...HONEST, ...options.faults };
     this.random = options.random;
     this.#folder = new StateFolder(options.folder);
     this.state = this.#folder.load() ?? { phase: 'new', device: this.newChannel('device') };
     this.answered = this.#folder.loadAnswered();
+  }
+
+  /** As it is now: a system update changes part of it. */
+  get identity(): MacIdentity {
+    return { ...this.options.identity, ...this.state.system };
   }
 
   now(): Date {
@@ -109,6 +113,15 @@ export class Device {
     return { token: random.bytes(32).toString('hex'), pushMagic: random.uuid(), profiles: [] };
   }
 
+  channelKeys(): ReadonlyMap<ChannelState, Pick<ChannelState, 'token' | 'pushMagic'>> {
+    const channels = [this.state.device, this.state.user].filter((state) => state !== undefined);
+    return new Map(channels.map((state) => [state, { token: state.token, pushMagic: state.pushMagic }]));
+  }
+
+  restoreChannels(keys: ReturnType<Device['channelKeys']>): void {
+    for (const [state, { token, pushMagic }] of keys) Object.assign(state, { token, pushMagic });
+  }
+
   /** A new enrolment has a new token and magic; the old ones wake nobody any more. */
   renewChannels(): void {
     for (const state of [this.state.device, this.state.user]) {
@@ -116,6 +129,10 @@ export class Device {
       state.token = randomBytes(32).toString('hex');
       state.pushMagic = randomUUID().toUpperCase();
     }
+  }
+
+  get apps(): readonly App[] {
+    return this.state.apps ?? COMES_WITH;
   }
 
   channel(channel: Channel): ChannelState | undefined {

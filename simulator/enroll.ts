@@ -53,18 +53,22 @@ async function fetchProfile(device: Device, url: string): Promise<EnrollmentProf
  * SCEP, Authenticate and TokenUpdate under a profile that is not yet installed. Whatever fails leaves the Mac as it was:
  * without management, or with the old identity (ENR-06).
  */
-async function installEnrollment(device: Device, enrollment: EnrollmentProfile): Promise<void> {
+async function installEnrollment(device: Device, enrollment: EnrollmentProfile, isNewLife = false): Promise<void> {
   const { profile, mdm } = enrollment;
-  requireInstallable(profile, 'device', { device: device.state.device.profiles, user: [] });
+  const { platform } = device.identity;
+  requireInstallable(profile, 'device', { platform, device: device.state.device.profiles, user: [] });
   const before = device.state.enrolled;
+  const channels = device.channelKeys();
   const enrolled = await obtainIdentity(device, enrollment);
   device.emit({ kind: 'certificate_issued' });
   try {
     device.setEnrolled({ ...enrolled, mdm });
     await authenticate(device);
+    if (isNewLife) device.renewChannels();
     await tokenUpdate(device, 'device');
   } catch (error) {
     device.setEnrolled(before);
+    device.restoreChannels(channels);
     await heedDismissal(device, error);
     throw error;
   }
@@ -114,6 +118,21 @@ export async function replaceEnrollment(device: Device, profile: ConfigurationPr
   const enrollment = readEnrollmentProfile(profile);
   requireFrozenKeys(installed.mdm, enrollment.mdm);
   await installEnrollment(device, enrollment);
+}
+
+/**
+ * In place: whoever may (`profiles renew`, a person with a new link) has the enrolment profile installed once more. What
+ * MDM had installed stays, identity and push token are new; whatever fails leaves the old management at work.
+ */
+export async function reenroll(device: Device, url: string): Promise<void> {
+  const installed = device.enrolled();
+  const enrollment = await fetchProfile(device, url);
+  if (enrollment.profile.identifier !== installed.profileIdentifier) {
+    throw refusal('MAC-22', 'MCMDM', 12001, 'The Mac is managed already');
+  }
+  requireFrozenKeys(installed.mdm, enrollment.mdm);
+  await installEnrollment(device, enrollment, true);
+  device.emit({ kind: 'enrolled', channel: 'device' });
 }
 
 /** The user who installed the profile gets a channel of their own, if the server asked for one. False: 410. */

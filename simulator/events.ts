@@ -7,6 +7,7 @@ export type MacEvent =
   | { readonly kind: 'authenticated' }
   | { readonly kind: 'enrolled'; readonly channel: Channel }
   | { readonly kind: 'unenrolled'; readonly why: string }
+  | { readonly kind: 'erased' }
   | { readonly kind: 'pushed'; readonly channel: Channel }
   | {
       readonly kind: 'command';

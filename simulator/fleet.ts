@@ -7,7 +7,7 @@ import type { MdmPush } from './apns-request.ts';
 import type { MacEvent } from './events.ts';
 import type { TokenOutcome } from './fake-apns.ts';
 import type { MacFaults } from './faults.ts';
-import { makeIdentity, makeUser } from './identity.ts';
+import { makeIdentity, makeMobileIdentity, makeUser, type Platform } from './identity.ts';
 import { KeyPool } from './key-pool.ts';
 import { SimulatedMac } from './mac.ts';
 import { SeededRandom } from './random.ts';
@@ -28,6 +28,8 @@ export interface FleetOptions {
   readonly keys?: number;
   /** Macs with a user channel, by number from 0. Default: none. */
   readonly hasUser?: (number: number) => boolean;
+  /** What is no Mac, by number from 0. Default: all are Macs. */
+  readonly platform?: (number: number) => Platform;
   /** By number from 0. */
   readonly faults?: (number: number) => Partial<MacFaults>;
   readonly retryBaseMs?: number;
@@ -41,6 +43,10 @@ export interface FleetAgentOptions {
   /** Macs whose osquery lacks the extension, by number from 0. */
   readonly withoutProfilesTable?: (number: number) => boolean;
   readonly checksumColumn?: boolean;
+  /** Macs whose agent is fleetd, by number from 0. */
+  readonly orbit?: (number: number) => boolean;
+  /** Tables the osquery of a Mac lacks, by number from 0. */
+  readonly withoutTables?: (number: number) => readonly string[];
 }
 
 export interface FleetMac {
@@ -108,11 +114,14 @@ export class Fleet {
   /** Each enrolled Mac without an agent gets one, which polls until the fleet is closed. */
   startAgents(options: FleetAgentOptions): void {
     for (const member of this.macs) {
-      if (member.agent !== undefined || member.mac.phase !== 'enrolled') continue;
+      const { platform } = member.mac.identity;
+      if (member.agent !== undefined || member.mac.phase !== 'enrolled' || platform !== 'macOS') continue;
       member.agent = new Agent(member.mac, {
         flags: { ...options.flags, tls_server_certs: member.mac.trustedRoots },
         profilesTable: options.withoutProfilesTable?.(member.number) !== true,
         checksumColumn: options.checksumColumn === true,
+        orbit: options.orbit?.(member.number) === true,
+        withoutTables: options.withoutTables?.(member.number) ?? [],
         onEvent: (event) => this.#onEvent?.(member, event),
       });
       member.agent.start();
@@ -157,7 +166,10 @@ export class Fleet {
 function makeMac(options: FleetOptions, seed: SeededRandom, pool: KeyPool, number: number): FleetMac {
   const random = seed.fork(`mac ${number}`);
   const name = `mac-${String(number + 1).padStart(3, '0')}`;
-  const identity = makeIdentity(random.fork('identity'), number);
+  const platform = options.platform?.(number) ?? 'macOS';
+  const identityRandom = random.fork('identity');
+  const identity =
+    platform === 'macOS' ? makeIdentity(identityRandom, number) : makeMobileIdentity(identityRandom, number, platform);
   const user = options.hasUser?.(number) === true ? makeUser(random.fork('user'), number) : undefined;
   const member: { number: number; mac: SimulatedMac; agent: Agent | undefined } = {
     number,

@@ -1,14 +1,19 @@
 import type { SeededRandom } from './random.ts';
 
-/** Who a Mac is. All of it goes over the wire in Authenticate and in osquery's system_info. */
+export type Platform = 'macOS' | 'iOS' | 'iPadOS';
+
+/** Who a device is. It goes over the wire in Authenticate, DeviceInformation and osquery's system_info. */
 export interface MacIdentity {
-  /** The hardware UUID in capitals; IDN-03: opaque to the server. */
+  readonly platform: Platform;
+  /** A Mac's hardware UUID in capitals, an iPhone's chip and ECID; IDN-03: opaque to the server. */
   readonly udid: string;
   readonly serialNumber: string;
   readonly deviceName: string;
   readonly hostName: string;
   readonly modelName: string;
+  /** DeviceInformation's Model: on macOS the same as `productName`, on iOS an order number. */
   readonly model: string;
+  readonly productName: string;
   readonly osVersion: string;
   readonly buildVersion: string;
 }
@@ -39,16 +44,42 @@ const SERIAL_ALPHABET = 'CDFGHJKLMNPQRTVWXY0123456789';
 
 export function makeIdentity(random: SeededRandom, number: number): MacIdentity {
   const { model, modelName } = random.pick(MODELS);
-  const serialNumber = Array.from({ length: 10 }, () => SERIAL_ALPHABET[random.below(SERIAL_ALPHABET.length)]).join('');
+  const serialNumber = makeSerial(random);
   const label = String(number + 1).padStart(3, '0');
   return {
+    platform: 'macOS',
     udid: random.uuid(),
     serialNumber,
     deviceName: `Simulated ${modelName} ${label}`,
     hostName: `mac-${label}.local`,
     model,
+    productName: model,
     modelName,
     ...random.pick(SYSTEMS),
+  };
+}
+
+const makeSerial = (random: SeededRandom): string =>
+  Array.from({ length: 10 }, () => SERIAL_ALPHABET[random.below(SERIAL_ALPHABET.length)]).join('');
+
+const MOBILE = {
+  iOS: { modelName: 'iPhone', model: 'MLPG3LL', productName: 'iPhone14,5', chip: '00008110' },
+  iPadOS: { modelName: 'iPad', model: 'MPQ03LL', productName: 'iPad13,18', chip: '00008101' },
+} as const;
+
+/** An iPhone or iPad: no agent, no user channel, no name in Authenticate. */
+export function makeMobileIdentity(random: SeededRandom, number: number, platform: 'iOS' | 'iPadOS'): MacIdentity {
+  const { chip, ...kind } = MOBILE[platform];
+  const label = String(number + 1).padStart(3, '0');
+  return {
+    platform,
+    udid: `${chip}-${random.bytes(8).toString('hex').toUpperCase()}`,
+    serialNumber: makeSerial(random),
+    deviceName: `Simulated ${kind.modelName} ${label}`,
+    hostName: '',
+    ...kind,
+    osVersion: '18.1',
+    buildVersion: '22B83',
   };
 }
 

@@ -3,6 +3,7 @@ import { pemToDer } from '../cms/pem.ts';
 import { parseCertificate } from '../cms/x509.ts';
 import type { Channel } from '../core/enrollment.ts';
 import { Real, type Writable } from '../plist/types.ts';
+import type { App } from './apps.ts';
 import type { Device } from './device.ts';
 import type { StoredProfile } from './state.ts';
 
@@ -11,18 +12,24 @@ type Answer = Readonly<Record<string, Writable | undefined>>;
 /** A query the Mac cannot or may not answer is missing from the answer (apple-protocol 2.4). */
 export function deviceInformation(device: Device, channel: Channel, queries: readonly string[]): Answer {
   const { identity } = device;
+  const onlyMacs: Answer = {
+    HostName: identity.hostName,
+    LocalHostName: identity.hostName.replace(/\.local$/, ''),
+    IsAppleSilicon: true,
+    PINRequiredForEraseDevice: false,
+    PINRequiredForDeviceLock: false,
+    SupportsLOMDevice: false,
+    ActiveManagedUsers: channel === 'device' ? managedUsers(device) : undefined,
+  };
   const known: Answer = {
     UDID: identity.udid,
     DeviceName: identity.deviceName,
     SerialNumber: identity.serialNumber,
     Model: identity.model,
     ModelName: identity.modelName,
-    ProductName: identity.model,
+    ProductName: identity.productName,
     OSVersion: identity.osVersion,
     BuildVersion: identity.buildVersion,
-    HostName: identity.hostName,
-    LocalHostName: identity.hostName.replace(/\.local$/, ''),
-    IsAppleSilicon: true,
     IsSupervised: true,
     AwaitingConfiguration: false,
     DeviceCapacity: new Real(494.38),
@@ -30,10 +37,7 @@ export function deviceInformation(device: Device, channel: Channel, queries: rea
     BatteryLevel: new Real(-1),
     HasBattery: false,
     IsActivationLockSupported: true,
-    PINRequiredForEraseDevice: false,
-    PINRequiredForDeviceLock: false,
-    SupportsLOMDevice: false,
-    ActiveManagedUsers: channel === 'device' ? managedUsers(device) : undefined,
+    ...(identity.platform === 'macOS' ? onlyMacs : {}),
     ...(channel === 'user' ? { PushToken: Buffer.from(device.state.user?.token ?? '', 'hex') } : {}),
   };
   return Object.fromEntries(
@@ -70,25 +74,20 @@ export function securityInfo(channel: Channel): Answer {
   };
 }
 
-const APPLICATIONS = [
-  {
-    Identifier: 'com.apple.Safari',
-    Name: 'Safari',
-    Version: '20619.2.8.11.10',
-    ShortVersion: '18.1',
-    BundleSize: 12_900_000,
-  },
-  { Identifier: 'com.apple.Terminal', Name: 'Terminal', Version: '455', ShortVersion: '2.14', BundleSize: 9_800_000 },
-  // APP-01: on a Mac the same identifier can be installed twice, and a tool may have none.
-  { Identifier: 'org.example.editor', Name: 'Editor', Version: '7', ShortVersion: '1.2', BundleSize: 55_000_000 },
-  { Identifier: 'org.example.editor', Name: 'Editor', Version: '9', ShortVersion: '1.3', BundleSize: 56_000_000 },
-  { Name: 'helper-tool', Version: '1', ShortVersion: '1', BundleSize: 120_000 },
-] as const;
-
-export const installedApplications = (identifiers: readonly string[] | undefined): Writable =>
-  APPLICATIONS.filter(
-    (app) => identifiers === undefined || ('Identifier' in app && identifiers.includes(app.Identifier)),
-  ).map((app) => ({ ...app, Installing: false }));
+export const installedApplications = (apps: readonly App[], identifiers: readonly string[] | undefined): Writable =>
+  apps
+    .filter(
+      ({ bundleIdentifier }) =>
+        identifiers === undefined || (bundleIdentifier !== undefined && identifiers.includes(bundleIdentifier)),
+    )
+    .map(({ name, bundleIdentifier, version, shortVersion, size }) => ({
+      ...(bundleIdentifier === undefined ? {} : { Identifier: bundleIdentifier }),
+      Name: name,
+      Version: version,
+      ShortVersion: shortVersion,
+      BundleSize: size,
+      Installing: false,
+    }));
 
 export function certificateList(device: Device): Writable {
   const item = (pem: string, isIdentity: boolean): Answer => {

@@ -1,12 +1,14 @@
 import type { Channel } from '../core/enrollment.ts';
+import { type App, bundleOf, type NewApp } from './apps.ts';
 import { ChannelLoop } from './channel.ts';
 import { Device, type MacOptions } from './device.ts';
-import { enroll, enrollUser, unenroll } from './enroll.ts';
+import { enroll, enrollUser, reenroll, unenroll } from './enroll.ts';
 import type { Violation } from './events.ts';
-import type { MacIdentity } from './identity.ts';
+import type { LocalUser, MacIdentity } from './identity.ts';
+import { erase, migrate } from './life.ts';
 import { readProfile } from './profile.ts';
 import { replaced, requireInstallable, toStored, without } from './profile-store.ts';
-import type { AnsweredCommand, Phase, StoredProfile } from './state.ts';
+import type { AnsweredCommand, Phase, StoredProfile, SystemVersion } from './state.ts';
 
 /** What became of a push at the Mac, as APNs could tell. */
 export type PushOutcome = 'delivered' | 'wrong_magic' | 'unregistered';
@@ -21,6 +23,7 @@ export class SimulatedMac {
   readonly #device: Device;
   readonly #loops: Readonly<Record<Channel, ChannelLoop>>;
   #sleeping: Promise<void> | undefined;
+  #loggedOut = false;
 
   constructor(options: MacOptions) {
     this.#device = new Device(options);
@@ -63,7 +66,63 @@ export class SimulatedMac {
     this.#loops.user.forget();
     await enroll(this.#device, url);
     this.start();
-    if (this.#device.options.user !== undefined) await enrollUser(this.#device, this.#device.options.user);
+    await this.#enrollUser();
+  }
+
+  /** The enrolment profile once more, without removing it: a new identity over what is installed. */
+  async reenroll(url: string): Promise<void> {
+    await reenroll(this.#device, url);
+    await this.#enrollUser();
+  }
+
+  async #enrollUser(): Promise<void> {
+    const { user } = this.#device.options;
+    if (user !== undefined && this.identity.platform === 'macOS') await enrollUser(this.#device, user);
+  }
+
+  /** Everything on it is gone, and no server is told. Enrol it anew afterwards. */
+  async erase(): Promise<void> {
+    this.goOffline();
+    await this.quiet();
+    this.#loops.device.forget();
+    this.#loops.user.forget();
+    erase(this.#device);
+    this.goOnline();
+  }
+
+  /** Migration Assistant, on a Mac that is not enrolled yet. */
+  migrateFrom(other: SimulatedMac): void {
+    migrate(this.#device, other.#device);
+  }
+
+  updateSystem(system: SystemVersion): void {
+    this.#device.state.system = system;
+    this.#device.save();
+  }
+
+  get apps(): readonly App[] {
+    return this.#device.apps;
+  }
+
+  /** Somebody drags it to /Applications; what had its identifier there is replaced. */
+  installApp(app: NewApp): void {
+    const bundle = bundleOf(app);
+    this.#setApps([...this.apps.filter(({ path }) => path !== bundle.path), bundle]);
+  }
+
+  /** Every copy of it. */
+  removeApp(bundleIdentifier: string): void {
+    this.#setApps(this.apps.filter((app) => app.bundleIdentifier !== bundleIdentifier));
+  }
+
+  #setApps(apps: readonly App[]): void {
+    this.#device.state.apps = apps;
+    this.#device.save();
+  }
+
+  /** Who has a channel of their own here. */
+  get managedUser(): LocalUser | undefined {
+    return this.#device.state.user?.account;
   }
 
   /** The person at the Mac removes the enrolment profile. */
@@ -101,7 +160,18 @@ export class SimulatedMac {
 
   goOnline(): void {
     this.#loops.device.setOffline(false);
-    this.#loops.user.setOffline(false);
+    this.#loops.user.setOffline(this.#loggedOut);
+  }
+
+  /** The user's channel is silent until they log in again; the Mac itself goes on. */
+  logOut(): void {
+    this.#loggedOut = true;
+    this.#loops.user.setOffline(true);
+  }
+
+  logIn(): void {
+    this.#loggedOut = false;
+    this.#loops.user.setOffline(this.isOffline);
   }
 
   #fallAsleep(): void {
@@ -135,7 +205,8 @@ export class SimulatedMac {
     const store = this.#device.channel(channel);
     if (store === undefined) throw new Error(`there is no ${channel} channel`);
     const profile = readProfile(bytes, this.#device.trustedRoots(), this.#device.now());
-    requireInstallable(profile, channel, { device: this.profiles('device'), user: this.profiles('user') });
+    const { platform } = this.identity;
+    requireInstallable(profile, channel, { platform, device: this.profiles('device'), user: this.profiles('user') });
     store.profiles = replaced(store.profiles, toStored(profile, this.#device.now(), false));
     this.#device.save();
   }

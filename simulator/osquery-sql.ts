@@ -1,198 +1,194 @@
-/** Every value is text, as osquery sends it. */
-export type Row = Readonly<Record<string, string>>;
+import { readExpression } from './sql-expression.ts';
+import {
+  join,
+  nothing,
+  type ReadExpression,
+  readAlias,
+  readFrom,
+  readList,
+  requireConstraints,
+  type Tables,
+} from './sql-from.ts';
+import {
+  type AggregateUse,
+  aggregated,
+  type Env,
+  type Evaluable,
+  type Row,
+  type Scope,
+  type Source,
+} from './sql-scope.ts';
+import { SqlError, Tokens } from './sql-tokens.ts';
+import { asText, type SqlValue, truth } from './sql-values.ts';
 
-export interface Table {
-  readonly columns: readonly string[];
-  rows(): readonly Row[];
-}
+export type { Row, Table } from './sql-scope.ts';
+export { SqlError } from './sql-tokens.ts';
 
-/** SQLite's own words, because servers tell "no such table" from other errors by them. */
-export class SqlError extends Error {}
-
-type Condition = (row: Row) => boolean;
-type Column = { readonly name: string; readonly value: (row: Row) => string };
+const MAX_DEPTH = 8;
 
 /**
- * The part of SQLite that agent queries of this kind use: SELECT columns, `*`, literals or count(*) FROM one table,
- * WHERE comparisons joined by AND (=, ==, !=, <>, LIKE, IN), LIMIT. Anything else is a syntax error, not a guess.
+ * The part of SQLite that admins' label queries and servers' own queries use: SELECT [DISTINCT], expressions, joins, WHERE,
+ * GROUP BY, HAVING, ORDER BY, LIMIT, and SELECTs that do not look outside themselves as EXISTS, IN or a value. Anything else
+ * is a syntax error, not a guess; what is missing has SQLite's words.
  */
-export function runQuery(sql: string, tables: ReadonlyMap<string, Table>): Row[] {
+export function runQuery(sql: string, tables: Tables): Row[] {
   const tokens = new Tokens(sql);
-  tokens.keyword('SELECT');
-  const select = readSelect(tokens);
-  let table: Table = NO_TABLE;
-  if (tokens.accept('FROM')) {
-    const name = tokens.identifier();
-    const found = tables.get(name.toLowerCase());
-    if (found === undefined) throw new SqlError(`no such table: ${name}`);
-    table = found;
-  }
-  const where = tokens.accept('WHERE') ? readConditions(tokens, table) : () => true;
-  const limit = tokens.accept('LIMIT') ? Number(tokens.literal()) : Number.POSITIVE_INFINITY;
+  const select = readSelect(tokens, tables, 0);
   tokens.end();
-  const rows = table.rows().filter(where);
-  if (select === 'count') return [{ 'count(*)': String(rows.length) }].slice(0, limit);
-  const columns = select.flatMap((item) => columnsOf(item, table));
-  return rows.slice(0, limit).map((row) => Object.fromEntries(columns.map(({ name, value }) => [name, value(row)])));
+  const names = select.names;
+  return select
+    .run()
+    .map((values) => Object.fromEntries(names.map((name, at) => [name, asText(values[at] ?? null) ?? ''])));
 }
 
-/** SELECT without FROM sees one row without columns. */
-const NO_TABLE: Table = { columns: [], rows: () => [{}] };
+interface Select {
+  readonly names: readonly string[];
+  run(): readonly (readonly SqlValue[])[];
+}
 
-type Item =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'literal'; readonly text: string; readonly alias: string | undefined }
-  | { readonly kind: 'column'; readonly name: string; readonly alias: string | undefined };
+interface Output extends Evaluable {
+  readonly name: string;
+}
 
-function readSelect(tokens: Tokens): Item[] | 'count' {
-  if (tokens.accept('count')) {
-    for (const part of ['(', '*', ')']) tokens.symbol(part);
-    return 'count';
+function readSelect(tokens: Tokens, tables: Tables, depth: number): Select {
+  if (depth > MAX_DEPTH) throw new SqlError(`Expression tree is too large (maximum depth ${MAX_DEPTH})`);
+  tokens.word('SELECT');
+  const inner = (from: Tokens) => {
+    const select = readSelect(from, tables, depth + 1);
+    let rows: readonly (readonly SqlValue[])[] | undefined;
+    return () => {
+      rows ??= select.run();
+      return rows;
+    };
+  };
+  const expression = (scope: Scope) => readExpression(tokens, scope, inner);
+  const distinct = tokens.accept('DISTINCT');
+  const items = tokens.place;
+  const { sources, joins, constrained } = skipToFrom(tokens) ? readFrom(tokens, tables, expression) : nothing();
+  const behind = tokens.place;
+
+  // Names mean nothing before FROM has been read.
+  tokens.return(items);
+  const aggregates: AggregateUse[] = [];
+  const scope: Scope = { sources, aggregates, constrained };
+  const outputs = readOutputs(tokens, scope, expression);
+  if (tokens.isWord('FROM')) tokens.return(behind);
+
+  const where = tokens.accept('WHERE') ? expression({ ...scope, aggregates: undefined }) : undefined;
+  const groupBy = tokens.accept('GROUP', 'BY') ? readList(tokens, () => expression(scope)) : [];
+  const having = tokens.accept('HAVING') ? expression(scope) : undefined;
+  const order = tokens.accept('ORDER', 'BY')
+    ? readList(tokens, () => readOrder(tokens, outputs, () => expression(scope)))
+    : [];
+  const limit = tokens.accept('LIMIT') ? expression(scope) : undefined;
+  const offset = limit !== undefined && tokens.accept('OFFSET') ? expression(scope) : undefined;
+  requireConstraints(sources, constrained);
+
+  return {
+    names: outputs.map(({ name }) => name),
+    run() {
+      const joined = join(sources, joins);
+      const kept = where === undefined ? joined : joined.filter((env) => truth(where.evaluate(env)) === true);
+      const isGrouped = aggregates.length > 0 || groupBy.length > 0;
+      const grouped = isGrouped ? groupsOf(kept, groupBy, aggregates) : kept;
+      const chosen = having === undefined ? grouped : grouped.filter((env) => truth(having.evaluate(env)) === true);
+      const rows = sorted(chosen, order).map((env) => outputs.map((output) => output.evaluate(env)));
+      const unique = distinct ? [...new Map(rows.map((row) => [JSON.stringify(row), row])).values()] : rows;
+      const from = Number(offset?.evaluate(NO_ROWS) ?? 0);
+      const most = Number(limit?.evaluate(NO_ROWS) ?? -1);
+      return unique.slice(from, most < 0 ? undefined : from + most);
+    },
+  };
+}
+
+const NO_ROWS: Env = { rows: [], aggregates: [] };
+/** To behind the FROM of this SELECT; false where it has none. */
+function skipToFrom(tokens: Tokens): boolean {
+  let open = 0;
+  const items = tokens.place;
+  for (; tokens.peek() !== undefined && open >= 0; tokens.next()) {
+    if (tokens.isSymbol('(')) open += 1;
+    if (tokens.isSymbol(')')) open -= 1;
+    if (open === 0 && tokens.accept('FROM')) return true;
   }
-  const items: Item[] = [];
-  do {
-    if (tokens.acceptSymbol('*')) items.push({ kind: 'all' });
-    else {
-      const text = tokens.acceptLiteral();
-      const name = text === undefined ? tokens.identifier() : '';
-      const alias = tokens.accept('AS') ? tokens.identifier() : undefined;
-      items.push(text === undefined ? { kind: 'column', name, alias } : { kind: 'literal', text, alias });
+  tokens.return(items);
+  return false;
+}
+
+function readOutputs(tokens: Tokens, scope: Scope, expression: ReadExpression): Output[] {
+  return readList(tokens, () => readOutput(tokens, scope, expression)).flat();
+}
+
+function readOutput(tokens: Tokens, scope: Scope, expression: ReadExpression): Output[] {
+  const { sources } = scope;
+  if (tokens.acceptSymbol('*')) {
+    if (sources.length === 0) throw new SqlError('no tables specified');
+    return sources.flatMap((_, index) => everyColumn(sources, index));
+  }
+  if (tokens.isSymbol('.', 1) && tokens.isSymbol('*', 2)) {
+    const name = tokens.identifier();
+    tokens.symbol('.');
+    tokens.symbol('*');
+    const index = sources.findIndex((source) => source.name.toLowerCase() === name.toLowerCase());
+    if (index < 0) throw new SqlError(`no such table: ${name}`);
+    return everyColumn(sources, index);
+  }
+  const place = tokens.place;
+  const value = expression(scope);
+  const written = tokens.textSince(place);
+  const name = readAlias(tokens) ?? declaredName(written, sources);
+  return [{ name, evaluate: (env) => value.evaluate(env) }];
+}
+
+const everyColumn = (sources: readonly Source[], index: number): Output[] =>
+  (sources[index]?.table.columns ?? []).map((name) => ({ name, evaluate: ({ rows }) => rows[index]?.[name] ?? null }));
+
+/** A bare column has its declared name, whatever case it was asked in; anything else its own text. */
+function declaredName(written: string, sources: readonly Source[]): string {
+  const bare = written
+    .replace(/^\w+\./, '')
+    .replace(/^"|"$/g, '')
+    .toLowerCase();
+  const columns = sources.flatMap(({ table }) => table.columns);
+  return columns.find((column) => column.toLowerCase() === bare) ?? written;
+}
+
+interface Order extends Evaluable {
+  readonly descending: boolean;
+}
+
+/** By a column's number or alias, or by any expression. */
+function readOrder(tokens: Tokens, outputs: readonly Output[], expression: () => Evaluable): Order {
+  const token = tokens.peek();
+  const named = outputs.find(({ name }) => token?.kind !== 'number' && name === token?.text);
+  const chosen = token?.kind === 'number' ? outputs[Number(token.text) - 1] : named;
+  if (chosen !== undefined) tokens.next();
+  const value = chosen ?? expression();
+  const descending = tokens.accept('DESC');
+  if (!descending) tokens.accept('ASC');
+  return { descending, evaluate: (env) => value.evaluate(env) };
+}
+
+/** Without GROUP BY all rows are one group, also when there are none. */
+function groupsOf(rows: readonly Env[], by: readonly Evaluable[], uses: readonly AggregateUse[]): Env[] {
+  const groups = new Map<string, Env[]>(by.length === 0 ? [['[]', []]] : []);
+  for (const env of rows) {
+    const key = JSON.stringify(by.map((expression) => expression.evaluate(env)));
+    groups.set(key, [...(groups.get(key) ?? []), env]);
+  }
+  return [...groups.values()].map((group) => ({
+    rows: group[0]?.rows ?? [],
+    aggregates: uses.map((use) => aggregated(use, group)),
+  }));
+}
+
+function sorted(rows: readonly Env[], order: readonly Order[]): readonly Env[] {
+  if (order.length === 0) return rows;
+  return rows.toSorted((a, b) => {
+    for (const key of order) {
+      const [x, y] = [key.evaluate(a) ?? '', key.evaluate(b) ?? ''];
+      if (x !== y) return (x < y ? -1 : 1) * (key.descending ? -1 : 1);
     }
-  } while (tokens.acceptSymbol(','));
-  return items;
-}
-
-function columnsOf(item: Item, table: Table): Column[] {
-  switch (item.kind) {
-    case 'all':
-      return table.columns.map((name) => ({ name, value: (row) => row[name] ?? '' }));
-    case 'literal':
-      return [{ name: item.alias ?? item.text, value: () => item.text }];
-    case 'column': {
-      const name = requireColumn(item.name, table);
-      return [{ name: item.alias ?? name, value: (row) => row[name] ?? '' }];
-    }
-  }
-}
-
-function requireColumn(name: string, table: Table): string {
-  const column = table.columns.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
-  if (column === undefined) throw new SqlError(`no such column: ${name}`);
-  return column;
-}
-
-function readConditions(tokens: Tokens, table: Table): Condition {
-  const conditions: Condition[] = [];
-  do conditions.push(readCondition(tokens, table));
-  while (tokens.accept('AND'));
-  return (row) => conditions.every((holds) => holds(row));
-}
-
-function readCondition(tokens: Tokens, table: Table): Condition {
-  const column = requireColumn(tokens.identifier(), table);
-  const value = (row: Row): string => row[column] ?? '';
-  if (tokens.accept('IN')) {
-    tokens.symbol('(');
-    const wanted = [tokens.literal()];
-    while (tokens.acceptSymbol(',')) wanted.push(tokens.literal());
-    tokens.symbol(')');
-    return (row) => wanted.includes(value(row));
-  }
-  if (tokens.accept('LIKE')) {
-    const pattern = likePattern(tokens.literal());
-    return (row) => pattern.test(value(row));
-  }
-  const equal = tokens.acceptSymbol('=') || tokens.acceptSymbol('==');
-  if (!equal && !tokens.acceptSymbol('!=') && !tokens.acceptSymbol('<>')) throw tokens.error();
-  const wanted = tokens.literal();
-  return (row) => (value(row) === wanted) === equal;
-}
-
-const likePattern = (like: string): RegExp =>
-  new RegExp(
-    `^${like
-      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-      .replace(/%/g, '[^]*')
-      .replace(/_/g, '[^]')}$`,
-    'i',
-  );
-
-const TOKEN = /\s*(?:('(?:[^']|'')*'|\d+)|([A-Za-z_]\w*|"[^"]*")|(==|!=|<>|[=(),*;]))/y;
-
-interface Token {
-  readonly kind: 'literal' | 'word' | 'symbol';
-  readonly text: string;
-}
-
-class Tokens {
-  readonly #tokens: Token[] = [];
-  #at = 0;
-
-  constructor(sql: string) {
-    const text = sql.trim().replace(/;\s*$/, '');
-    TOKEN.lastIndex = 0;
-    while (TOKEN.lastIndex < text.length) {
-      const from = TOKEN.lastIndex;
-      const match = TOKEN.exec(text);
-      if (match === null) throw new SqlError(`unrecognized token: "${text.slice(from, from + 20).trim()}"`);
-      const [, literal, word, symbol] = match;
-      if (literal !== undefined) this.#tokens.push({ kind: 'literal', text: literal });
-      else if (word !== undefined) this.#tokens.push({ kind: 'word', text: word });
-      else this.#tokens.push({ kind: 'symbol', text: symbol ?? '' });
-    }
-  }
-
-  keyword(word: string): void {
-    if (!this.accept(word)) throw this.error();
-  }
-
-  accept(word: string): boolean {
-    return (
-      this.#take((token) => token.kind === 'word' && token.text.toUpperCase() === word.toUpperCase()) !== undefined
-    );
-  }
-
-  symbol(symbol: string): void {
-    if (!this.acceptSymbol(symbol)) throw this.error();
-  }
-
-  acceptSymbol(symbol: string): boolean {
-    return this.#take((token) => token.kind === 'symbol' && token.text === symbol) !== undefined;
-  }
-
-  identifier(): string {
-    const token = this.#take(({ kind }) => kind === 'word');
-    if (token === undefined) throw this.error();
-    return token.text.replace(/^"|"$/g, '');
-  }
-
-  literal(): string {
-    const text = this.acceptLiteral();
-    if (text !== undefined) return text;
-    // osquery_registry is asked for `active = true`; SQLite knows true and false as 1 and 0.
-    if (this.accept('TRUE')) return '1';
-    if (this.accept('FALSE')) return '0';
-    throw this.error();
-  }
-
-  acceptLiteral(): string | undefined {
-    const text = this.#take(({ kind }) => kind === 'literal')?.text;
-    return text?.startsWith("'") === true ? text.slice(1, -1).replaceAll("''", "'") : text;
-  }
-
-  end(): void {
-    if (this.#at < this.#tokens.length) throw this.error();
-  }
-
-  error(): SqlError {
-    const token = this.#tokens[this.#at];
-    return new SqlError(token === undefined ? 'incomplete input' : `near "${token.text}": syntax error`);
-  }
-
-  #take(wanted: (token: Token) => boolean): Token | undefined {
-    const token = this.#tokens[this.#at];
-    if (token === undefined || !wanted(token)) return undefined;
-    this.#at += 1;
-    return token;
-  }
+    return 0;
+  });
 }

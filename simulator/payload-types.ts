@@ -54,6 +54,47 @@ const USER_ONLY: ReadonlySet<string> = new Set([
   'com.apple.webClip.managed',
 ]);
 
+/** What iOS and iPadOS take nothing of, from `supportedOS` of Apple's schema (iOS 18.1). */
+const MAC_ONLY: ReadonlySet<string> = new Set([
+  '.GlobalPreferences',
+  'com.apple.ADCertificate.managed',
+  'com.apple.Dictionary',
+  'com.apple.DiscRecording',
+  'com.apple.MCX',
+  'com.apple.ManagedClient.preferences',
+  'com.apple.NSExtension',
+  'com.apple.ShareKitHelper',
+  'com.apple.applicationaccess.new',
+  'com.apple.appstore',
+  'com.apple.associated-domains',
+  'com.apple.configurationprofile.identification',
+  'com.apple.dashboard',
+  'com.apple.desktop',
+  'com.apple.dock',
+  'com.apple.familycontrols.contentfilter',
+  'com.apple.familycontrols.timelimits.v2',
+  'com.apple.fileproviderd',
+  'com.apple.finder',
+  'com.apple.firstactiveethernet.managed',
+  'com.apple.firstethernet.managed',
+  'com.apple.gamed',
+  'com.apple.ironwood.support',
+  'com.apple.loginitems.managed',
+  'com.apple.mcxMenuExtras',
+  'com.apple.mcxprinting',
+  'com.apple.preference.security',
+  'com.apple.preference.users',
+  'com.apple.secondactiveethernet.managed',
+  'com.apple.secondethernet.managed',
+  'com.apple.system.logging',
+  'com.apple.systempolicy.managed',
+  'com.apple.systempreferences',
+  'com.apple.systemuiserver',
+  'com.apple.thirdactiveethernet.managed',
+  'com.apple.thirdethernet.managed',
+  'com.apple.universalaccess',
+]);
+
 /** FDE-10: a Mac takes one payload of such a type, whichever profile brings it. */
 export const ONE_PER_MACHINE: ReadonlySet<string> = new Set(['com.apple.security.FDERecoveryKeyEscrow']);
 
@@ -66,6 +107,26 @@ export const CERTIFICATE_PAYLOADS: ReadonlySet<string> = new Set([
   'com.apple.security.pkcs1',
   'com.apple.security.pem',
 ]);
+
+/** Device-only and user-only types of macOS that iOS has too. */
+const ON_BOTH_SYSTEMS: ReadonlySet<string> = new Set([
+  'com.apple.caldav.account',
+  'com.apple.carddav.account',
+  'com.apple.dnsProxy.managed',
+  'com.apple.dnsSettings.managed',
+  'com.apple.education',
+  'com.apple.ldap.account',
+  'com.apple.mail.managed',
+  'com.apple.mdm',
+  'com.apple.proxy.http.global',
+  'com.apple.security.certificatetransparency',
+  'com.apple.webClip.managed',
+  'com.apple.webcontent-filter',
+]);
+
+export const isMacOnly = (payloadType: string): boolean =>
+  MAC_ONLY.has(payloadType) ||
+  ((DEVICE_ONLY.has(payloadType) || USER_ONLY.has(payloadType)) && !ON_BOTH_SYSTEMS.has(payloadType));
 
 export function isAllowedOn(channel: Channel, payloadType: string): boolean {
   return !(channel === 'device' ? USER_ONLY : DEVICE_ONLY).has(payloadType);

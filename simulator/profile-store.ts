@@ -1,20 +1,24 @@
 import { createHash } from 'node:crypto';
 import type { Channel } from '../core/enrollment.ts';
 import { writePlistBytes } from '../plist/write.ts';
-import { isAllowedOn, MDM_PAYLOAD, ONE_PER_MACHINE } from './payload-types.ts';
+import type { Platform } from './identity.ts';
+import { isAllowedOn, isMacOnly, MDM_PAYLOAD, ONE_PER_MACHINE } from './payload-types.ts';
+import { settingsOf } from './preferences.ts';
 import type { ConfigurationProfile } from './profile.ts';
 import { MacRefusal, refusal } from './refusal.ts';
 import type { StoredProfile } from './state.ts';
 
 /** What is installed on both channels: some rules look at the whole machine. */
 export interface Stores {
+  readonly platform: Platform;
   readonly device: readonly StoredProfile[];
   readonly user: readonly StoredProfile[];
 }
 
 /** Everything a Mac holds against installing this profile on this channel, beyond its own form. */
 export function requireInstallable(profile: ConfigurationProfile, channel: Channel, stores: Stores): void {
-  requireChannel(profile, channel);
+  if (stores.platform === 'macOS') requireChannel(profile, channel);
+  else requireMobile(profile);
   const others = [...stores.device, ...stores.user].filter((stored) => stored.identifier !== profile.identifier);
   if (others.some((stored) => stored.uuid.toUpperCase() === profile.uuid.toUpperCase())) {
     throw refusal('MAC-63', 'MCInstallation', 4002, `Another profile has the PayloadUUID ${profile.uuid}`);
@@ -33,16 +37,22 @@ export function requireInstallable(profile: ConfigurationProfile, channel: Chann
 
 const hasMdm = (stored: StoredProfile): boolean => stored.payloads.some((payload) => payload.type === MDM_PAYLOAD);
 
+const unsupported = (rule: string, description: string): MacRefusal =>
+  new MacRefusal(rule, [
+    { domain: 'MCInstallationErrorDomain', code: 4001, description: 'Profile Installation Failed' },
+    { domain: 'MCProfileErrorDomain', code: 1010, description },
+  ]);
+
+/** MAC-96: there is one channel, and PayloadScope and the Mac's own payloads have no meaning. */
+function requireMobile(profile: ConfigurationProfile): void {
+  if (profile.scope === 'User') throw unsupported('MAC-96', 'A profile with PayloadScope User is for macOS');
+  const payload = profile.payloads.find(({ type }) => isMacOnly(type));
+  if (payload !== undefined) throw unsupported('MAC-96', `A payload of type ${payload.type} is for macOS`);
+}
+
 function requireChannel(profile: ConfigurationProfile, channel: Channel): void {
   const wrong = (what: string): MacRefusal =>
-    new MacRefusal('MAC-61', [
-      { domain: 'MCInstallationErrorDomain', code: 4001, description: 'Profile Installation Failed' },
-      {
-        domain: 'MCProfileErrorDomain',
-        code: 1010,
-        description: `${what} cannot be installed on the ${channel} channel`,
-      },
-    ]);
+    unsupported('MAC-61', `${what} cannot be installed on the ${channel} channel`);
   if ((profile.scope === 'User' && channel === 'device') || (profile.scope === 'System' && channel === 'user')) {
     throw wrong(`A profile with PayloadScope ${profile.scope}`);
   }
@@ -68,12 +78,17 @@ export function toStored(profile: ConfigurationProfile, installedAt: Date, manag
     checksum: createHash('sha256')
       .update(writePlistBytes(keys.array('PayloadContent')))
       .digest('hex'),
-    payloads: profile.payloads.map(({ type, identifier, uuid, displayName }) => ({
-      type,
-      identifier,
-      uuid,
-      ...(displayName === undefined ? {} : { displayName }),
-    })),
+    payloads: profile.payloads.map((payload) => {
+      const { type, identifier: name, uuid, displayName } = payload;
+      const settings = settingsOf(payload);
+      return {
+        type,
+        identifier: name,
+        uuid,
+        ...(displayName === undefined ? {} : { displayName }),
+        ...(settings === undefined ? {} : { settings }),
+      };
+    }),
   };
 }
 

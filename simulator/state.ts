@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Channel } from '../core/enrollment.ts';
+import type { App } from './apps.ts';
 import type { MdmSettings } from './enrollment-profile.ts';
 import { writeAtomically } from './files.ts';
 import type { LocalUser } from './identity.ts';
@@ -12,6 +13,8 @@ interface StoredPayload {
   readonly identifier: string;
   readonly uuid: string;
   readonly displayName?: string;
+  /** Of a preference payload, what it manages: `managed_policies` has a row for each. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** A profile as installed. The store holds identities and what ProfileList tells, not contents. */
@@ -65,6 +68,11 @@ export interface EnrolledState {
   readonly checkInPins: readonly string[];
 }
 
+export interface SystemVersion {
+  readonly osVersion: string;
+  readonly buildVersion: string;
+}
+
 export type Phase = 'new' | 'enrolled' | 'unenrolled';
 
 export interface MacState {
@@ -74,6 +82,10 @@ export interface MacState {
   user?: ChannelState & { readonly account: LocalUser };
   /** InstallProfiles that will still leave an old copy in place; once is once, also across restarts. */
   staleInstalls?: number;
+  /** The system it was updated to. */
+  system?: SystemVersion;
+  /** Applications, once somebody has changed what the Mac came with. */
+  apps?: readonly App[];
   /** The agent's node key (osquery keeps it in RocksDB). */
   nodeKey?: string;
 }

@@ -83,6 +83,7 @@ export function createProgress(): Progress {
         case 'installed':
         case 'removed':
         case 'unenrolled':
+        case 'erased':
           return undefined;
       }
     },

@@ -164,6 +164,99 @@ describe('distributed queries', () => {
   });
 });
 
+describe('what admins ask about', () => {
+  const rowsOf = async (agent: Agent, sql: string): Promise<unknown> => {
+    tiny.queries = { queries: { q: sql } };
+    await agent.runDistributed();
+    const written = tiny.at('/write').at(-1);
+    return written?.['statuses'] === undefined ? undefined : (written['queries'] as Record<string, unknown>)['q'];
+  };
+  const CHAT = "SELECT 1 FROM apps WHERE bundle_identifier = 'org.example.chat'";
+
+  it('MAC-88 apps are those installed now', async () => {
+    const agent = anAgent();
+    expect(await rowsOf(agent, CHAT)).toEqual([]);
+    mac.installApp({ name: 'Chat', bundleIdentifier: 'org.example.chat', shortVersion: '4.2' });
+    expect(await rowsOf(agent, CHAT)).toEqual([{ '1': '1' }]);
+    const sql = "SELECT name, path, bundle_short_version FROM apps WHERE name LIKE 'chat%'";
+    expect(await rowsOf(agent, sql)).toEqual([
+      { name: 'Chat.app', path: '/Applications/Chat.app', bundle_short_version: '4.2' },
+    ]);
+    mac.removeApp('org.example.chat');
+    expect(await rowsOf(agent, CHAT)).toEqual([]);
+  });
+
+  it('MAC-88 the system version is that of now', async () => {
+    const agent = anAgent();
+    mac.updateSystem({ osVersion: '26.0', buildVersion: '25A100' });
+    expect(await rowsOf(agent, 'SELECT version FROM os_version WHERE major >= 26')).toEqual([{ version: '26.0' }]);
+  });
+
+  it('MAC-88 managed_policies has a row for each key of a preference payload', async () => {
+    const payload = { ...PROFILE.PayloadContent[0], autohide: true, tilesize: 48, 'persistent-apps': [1] };
+    mac.installByHand(writePlistBytes({ ...PROFILE, PayloadContent: [payload] }));
+    const sql = "SELECT name, value FROM managed_policies WHERE domain = 'com.apple.dock' ORDER BY name";
+    expect(await rowsOf(anAgent(), sql)).toEqual([
+      { name: 'autohide', value: '1' },
+      { name: 'persistent-apps', value: '' },
+      { name: 'tilesize', value: '48' },
+    ]);
+  });
+
+  it('MAC-89 macos_user_profiles is fleetd’s, and wants to be told which user', async () => {
+    const sql = "SELECT identifier FROM macos_user_profiles WHERE username = 'ana'";
+    await rowsOf(anAgent(), sql);
+    expect(tiny.at('/write').at(-1)).toMatchObject({ messages: { q: 'no such table: macos_user_profiles' } });
+    expect(await rowsOf(anAgent({ orbit: true }), sql)).toEqual([]);
+    expect(tiny.at('/write').at(-1)).toMatchObject({ statuses: { q: 0 } });
+    await rowsOf(anAgent({ orbit: true }), 'SELECT identifier FROM macos_user_profiles');
+    expect(tiny.at('/write').at(-1)).toMatchObject({ statuses: { q: 1 } });
+  });
+
+  it('MAC-90 a query that fails is status 1 with its message, the others are answered', async () => {
+    const agent = anAgent({ faults: { failing: { query: /^a$/, message: 'database is locked' } } });
+    tiny.queries = { queries: { a: 'SELECT 1', b: 'SELECT 1' } };
+    await agent.runDistributed();
+    expect(tiny.at('/write').at(-1)).toMatchObject({
+      queries: { a: [], b: [{ '1': '1' }] },
+      statuses: { a: 1, b: 0 },
+      messages: { a: 'database is locked', b: '' },
+    });
+  });
+
+  it('MAC-90 an answer that flaps has no rows every second time', async () => {
+    const agent = anAgent({ faults: { flapping: /^q$/ } });
+    const answers = [];
+    for (let round = 0; round < 3; round += 1) answers.push(await rowsOf(agent, 'SELECT 1'));
+    expect(answers).toEqual([[{ '1': '1' }], [], [{ '1': '1' }]]);
+  });
+
+  it('MAC-90 a report may name an identifier twice', async () => {
+    mac.installByHand(writePlistBytes(PROFILE));
+    const agent = anAgent({ faults: { duplicated: /macos_profiles/ } });
+    const rows = (await rowsOf(agent, 'SELECT identifier, uuid FROM macos_profiles')) as Row[];
+    expect(rows.map(({ identifier }) => identifier)).toEqual(['org.example.dock', 'org.example.dock']);
+    expect(rows[0]?.['uuid']).not.toBe(rows[1]?.['uuid']);
+  });
+
+  it('MAC-90 an agent that died asks nothing until it is started again', async () => {
+    const agent = anAgent({ flags: { ...tiny.flags, distributed_interval: 0.01 } });
+    agent.kill();
+    agent.start();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(tiny.at('/read')).toEqual([]);
+    agent.revive();
+    await expect.poll(() => tiny.at('/read').length).toBeGreaterThan(0);
+  });
+
+  it('a table it lacks is an SQL error, and the registry does not list it', async () => {
+    const agent = anAgent({ withoutTables: ['apps'] });
+    await rowsOf(agent, CHAT);
+    expect(tiny.at('/write').at(-1)).toMatchObject({ messages: { q: 'no such table: apps' } });
+    expect(await rowsOf(agent, "SELECT name FROM osquery_registry WHERE name = 'apps'")).toEqual([]);
+  });
+});
+
 describe('configuration and log', () => {
   it('MAC-86 takes the interval from the configuration, and hurries when asked to', async () => {
     tiny.answers['/config'] = () => ({ body: { options: { distributed_interval: 17 } } });
@@ -203,7 +296,7 @@ describe('the SQL an agent is asked', () => {
   it.each([
     ['SELECT * FROM u', 'no such table: u'],
     ['SELECT z FROM t', 'no such column: z'],
-    ['SELECT * FROM t JOIN t', 'near "JOIN": syntax error'],
+    ['SELECT * FROM t UNION SELECT 1', 'near "UNION": syntax error'],
     ['DROP TABLE t', 'near "DROP": syntax error'],
     ['SELECT', 'incomplete input'],
     ['SELECT # FROM t', 'unrecognized token'],
