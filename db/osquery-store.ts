@@ -60,10 +60,20 @@ export function osqueryStore(db: Database): OsqueryStore {
       return rows[0]?.id;
     },
 
+    async managedUsers(hostId, tx) {
+      const { rows } = await sql<{ enrollment: number; short_name: string }>`
+        select id as enrollment, user_short_name as short_name from enrollment
+        where host_id = ${hostId} and channel = 'user' and state = 'enrolled' and user_short_name <> ''
+        order by id limit 20
+      `.execute(tx === undefined ? db.read : executorOf(tx));
+      return rows.map((row) => ({ enrollment: row.enrollment, shortName: row.short_name }));
+    },
+
     async hostsVerifying(limit) {
       const { rows } = await sql<{ host_id: string }>`
         select distinct e.host_id from op o join enrollment e on e.id = o.enrollment_id
-        where o.state = 'acked' and e.channel = 'device' limit ${limit}
+        left join recon r on r.enrollment_id = e.id
+        where o.state = 'acked' and (e.channel = 'device' or r.osquery_state = 'rows') limit ${limit}
       `.execute(db.read);
       return rows.map((row) => row.host_id);
     },

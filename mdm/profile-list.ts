@@ -34,6 +34,14 @@ function profileOf(item: PlistValue): readonly ObservedProfile[] {
       displayName: typeof displayName === 'string' ? storable(displayName) : undefined,
       // ProfileList carries no install date (apple-protocol §2.4).
       installedAt: undefined,
+      ...(enrols(item.get('PayloadContent')) ? { enrols: true } : {}),
     },
   ];
+}
+
+/** The payloads inside are named, never their contents; an encrypted profile has none to name. */
+function enrols(content: PlistValue | undefined): boolean {
+  return (
+    Array.isArray(content) && content.some((inner) => isDict(inner) && inner.get('PayloadType') === 'com.apple.mdm')
+  );
 }

@@ -12,6 +12,7 @@ const MAX_VERIFYING = 100_000;
 interface Known {
   readonly node: OsqueryNode;
   profilesDueAt: number;
+  hasUserProfiles: boolean;
   detailsDueAt: number;
 }
 
@@ -42,7 +43,7 @@ export function createNodes(deps: NodesDeps) {
       if (oldest !== undefined) forget(oldest.node.hostIdentifier);
     }
     forget(node.hostIdentifier);
-    const known = { node, profilesDueAt: 0, detailsDueAt: 0 };
+    const known = { node, profilesDueAt: 0, hasUserProfiles: false, detailsDueAt: 0 };
     byHash.set(hash, known);
     hashOfHost.set(node.hostIdentifier, hash);
     return known;
@@ -83,9 +84,18 @@ export function createNodes(deps: NodesDeps) {
       return [...(profiles ? PROFILE_QUERIES : []), ...(known.detailsDueAt <= now ? DETAIL_QUERIES : [])];
     },
 
-    reported(nodeKey: string, what: { profiles: boolean; details: boolean }): void {
+    /** Its agent is fleetd, which can be asked for users' profiles; false until it has said so. */
+    hasUserProfiles(nodeKey: string): boolean {
+      return byHash.get(hashOf(nodeKey).toString('base64'))?.hasUserProfiles === true;
+    },
+
+    reported(
+      nodeKey: string,
+      what: { profiles: boolean; hasUserProfiles?: boolean | undefined; details: boolean },
+    ): void {
       const known = byHash.get(hashOf(nodeKey).toString('base64'));
       if (known === undefined) return;
+      known.hasUserProfiles = what.hasUserProfiles ?? known.hasUserProfiles;
       if (what.profiles) known.profilesDueAt = jittered(deps.profilesEveryMs);
       if (what.details) known.detailsDueAt = jittered(DETAILS_EVERY_MS);
     },

@@ -13,10 +13,18 @@ export interface OsqueryStore {
   recordFacts(tx: Tx, hostId: string, facts: AgentFacts, now: Date): Promise<void>;
   /** The enrolled device channel of a host, where it has one. */
   deviceEnrollment(tx: Tx, hostId: string): Promise<EnrollmentRef | undefined>;
+  /** The enrolled user channels of a host, with the short names of their users. */
+  managedUsers(hostId: string, tx?: Tx): Promise<readonly ManagedUser[]>;
   /** Hosts with an operation that waits for an observer's word, at most `limit`. */
   hostsVerifying(limit: number): Promise<readonly string[]>;
   /** One statement for many nodes. */
   markSeen(seen: readonly { nodeId: number; at: Date }[]): Promise<void>;
+}
+
+export interface ManagedUser {
+  readonly enrollment: EnrollmentRef;
+  /** As the Mac said it. */
+  readonly shortName: string;
 }
 
 export interface NewNode {

@@ -1,12 +1,15 @@
-import type { Observation, ObservedProfile } from '../core/effects.ts';
-import type { QueryName } from './queries.ts';
+import type { Observation, ObservedPolicy, ObservedProfile } from '../core/effects.ts';
 import type { AgentFacts, AgentReport } from './types.ts';
+import { userOf } from './user-profiles.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 type Outcome = { readonly rows: readonly Row[] } | { readonly error: string } | undefined;
 
 /** A Mac with thousands of profiles does not exist; a broken or hostile agent may claim one. */
 const MAX_PROFILES = 10_000;
+const MAX_POLICIES = 20_000;
+/** User channels of one Mac that a report may speak of. */
+const MAX_USERS = 20;
 /** UTF-16 units; of three octets each they still fit an index entry, as serial numbers and hardware UUIDs must. */
 const MAX_TEXT = 512;
 
@@ -15,10 +18,16 @@ const MAX_TEXT = 512;
  * asked for. Zero rows, an absent table and a failed query stay three different observations (design §4).
  */
 export function readReport(body: Row): AgentReport {
-  return { profiles: profilesOf(body), facts: factsOf(body) };
+  return {
+    profiles: profilesOf(body),
+    users: usersOf(body),
+    hasUserProfiles: tablesOf(body)?.has('macos_user_profiles'),
+    policies: policiesOf(body),
+    facts: factsOf(body),
+  };
 }
 
-function outcomeOf(body: Row, name: QueryName): Outcome {
+function outcomeOf(body: Row, name: string): Outcome {
   const statuses = record(body['statuses']);
   const status = statuses[name];
   if (status !== undefined && Number(status) !== 0) {
@@ -32,11 +41,41 @@ function outcomeOf(body: Row, name: QueryName): Outcome {
   return Array.isArray(rows) ? { rows: rows.map(record) } : { error: 'the rows are not a list' };
 }
 
-function profilesOf(body: Row): Observation | undefined {
-  const profiles = outcomeOf(body, 'espalier_profiles');
+/** Undefined where the agent has not said. */
+function tablesOf(body: Row): ReadonlySet<string> | undefined {
   const tables = outcomeOf(body, 'espalier_tables');
-  const absent =
-    tables !== undefined && 'rows' in tables && !tables.rows.some((row) => row['name'] === 'macos_profiles');
+  return tables !== undefined && 'rows' in tables
+    ? new Set(tables.rows.flatMap((row) => text(row['name']) ?? []))
+    : undefined;
+}
+
+/** The same for the users of whom it was asked. Their rows are theirs by the name of the query: the table may not repeat it. */
+function usersOf(body: Row): AgentReport['users'] {
+  const names = Object.keys(record(body['queries'])).filter((name) => userOf(name) !== undefined);
+  return names.slice(0, MAX_USERS).flatMap((name) => {
+    const enrollment = userOf(name);
+    const observation = observationOf(body, outcomeOf(body, name), false);
+    return enrollment === undefined || observation === undefined ? [] : [{ enrollment, observation }];
+  });
+}
+
+/** No row says nothing: a Mac without managed preferences and a table that could not be read look the same. */
+function policiesOf(body: Row): readonly ObservedPolicy[] | undefined {
+  const policies = outcomeOf(body, 'espalier_policies');
+  if (policies === undefined || !('rows' in policies)) return undefined;
+  if (policies.rows.length === 0 || policies.rows.length > MAX_POLICIES) return undefined;
+  return policies.rows.flatMap((row) => {
+    const domain = text(row['domain']);
+    const name = text(row['name']);
+    return domain === undefined || name === undefined ? [] : [{ domain, name }];
+  });
+}
+
+function profilesOf(body: Row): Observation | undefined {
+  return observationOf(body, outcomeOf(body, 'espalier_profiles'), tablesOf(body)?.has('macos_profiles') === false);
+}
+
+function observationOf(body: Row, profiles: Outcome, absent: boolean): Observation | undefined {
   if (profiles === undefined) return absent ? { state: 'table_absent' } : undefined;
   if ('error' in profiles) {
     return /no such table/i.test(profiles.error)
@@ -47,7 +86,8 @@ function profilesOf(body: Row): Observation | undefined {
   if (profiles.rows.length > MAX_PROFILES) {
     return { state: 'query_error', message: `${profiles.rows.length} rows; at most ${MAX_PROFILES} are believed` };
   }
-  return { state: 'rows', profiles: profiles.rows.flatMap(observed) };
+  const osBuild = text(firstRow(outcomeOf(body, 'espalier_build'))['build']);
+  return { state: 'rows', profiles: profiles.rows.flatMap(observed), osBuild };
 }
 
 function observed(row: Row): readonly ObservedProfile[] {
@@ -59,6 +99,7 @@ function observed(row: Row): readonly ObservedProfile[] {
       uuid: text(row['uuid']) ?? '',
       displayName: text(row['display_name']),
       installedAt: date(row['install_date']),
+      checksum: text(row['payload_checksum']),
     },
   ];
 }

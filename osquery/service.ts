@@ -1,12 +1,14 @@
 import type { Clock, Random } from '../core/clock.ts';
+import type { Effect, EnrollmentEffect } from '../core/effects.ts';
 import type { Log } from '../core/log.ts';
-import type { UnitOfWork } from '../core/tx.ts';
+import type { Tx, UnitOfWork } from '../core/tx.ts';
 import { hashOf, newNodeKey } from './node-key.ts';
 import { createNodes } from './nodes.ts';
 import type { ApplyEffects, HostMatcher, OsqueryStore } from './ports.ts';
 import { QUERIES, type QueryName } from './queries.ts';
 import { agentFacts, readReport, record, text } from './read-report.ts';
-import type { AgentAnswer } from './types.ts';
+import type { AgentAnswer, AgentReport } from './types.ts';
+import { type NamedQuery, userProfilesQuery } from './user-profiles.ts';
 
 export interface OsqueryDeps {
   readonly store: OsqueryStore;
@@ -73,12 +75,32 @@ export function createOsqueryService(deps: OsqueryDeps) {
     return { status: 200, body: { options } };
   }
 
-  function distributedRead(nodeKey: string): AgentAnswer {
+  async function distributedRead(nodeKey: string, hostId: string): Promise<AgentAnswer> {
     const due = nodes.due(nodeKey);
     if (due.length === 0) return { status: 200, body: { queries: {} } };
-    const pick = (part: 'sql' | 'discovery') =>
-      Object.fromEntries(due.map((name: QueryName) => [name, QUERIES[name][part]]));
+    const users = due.includes('espalier_profiles') && nodes.hasUserProfiles(nodeKey) ? await usersQueries(hostId) : [];
+    const all = [...due.map((name: QueryName) => ({ name, ...QUERIES[name] })), ...users];
+    const pick = (part: 'sql' | 'discovery') => Object.fromEntries(all.map((query) => [query.name, query[part]]));
     return { status: 200, body: { queries: pick('sql'), discovery: pick('discovery') } };
+  }
+
+  async function usersQueries(hostId: string): Promise<readonly NamedQuery[]> {
+    return (await deps.store.managedUsers(hostId)).flatMap((user) => userProfilesQuery(user) ?? []);
+  }
+
+  /** Everything a report says about profiles, of the channels that are this host's. */
+  async function observations(tx: Tx, hostId: string, { profiles, users, policies }: AgentReport): Promise<Effect[]> {
+    const enrollment = await deps.store.deviceEnrollment(tx, hostId);
+    const own = users.length === 0 ? [] : (await deps.store.managedUsers(hostId, tx)).map((user) => user.enrollment);
+    const seen = users.filter((user) => own.includes(user.enrollment));
+    const device = enrollment === undefined || profiles === undefined ? [] : [{ enrollment, observation: profiles }];
+    const effects = [...device, ...seen].map(
+      (one): EnrollmentEffect => ({ kind: 'profiles_observed', source: 'osquery', ...one }),
+    );
+    if (enrollment !== undefined && policies !== undefined)
+      effects.push({ kind: 'policies_observed', enrollment, policies });
+    // Ascending, as everybody does who locks several enrolments.
+    return effects.toSorted((one, other) => one.enrollment - other.enrollment);
   }
 
   async function distributedWrite(
@@ -90,19 +112,16 @@ export function createOsqueryService(deps: OsqueryDeps) {
     // Which machine an agent speaks for was settled when it enrolled; no later report moves it (S16).
     const { hardwareUuid, ...facts } = report.facts;
     const hasFacts = hardwareUuid !== undefined || Object.keys(facts).length > 0;
-    const { profiles } = report;
-    if (profiles !== undefined || hasFacts) {
+    const { profiles, users, policies, hasUserProfiles } = report;
+    const observes = profiles !== undefined || users.length > 0 || policies !== undefined;
+    if (observes || hasFacts) {
       await deps.unitOfWork.run(async (tx) => {
         if (hasFacts) await deps.store.recordFacts(tx, hostId, facts, deps.clock.now());
-        if (profiles === undefined) return;
-        const enrollment = await deps.store.deviceEnrollment(tx, hostId);
-        if (enrollment === undefined) return;
-        await deps.applyEffects(tx, [
-          { kind: 'profiles_observed', enrollment, source: 'osquery', observation: profiles },
-        ]);
+        const effects = observes ? await observations(tx, hostId, report) : [];
+        if (effects.length > 0) await deps.applyEffects(tx, effects);
       });
     }
-    nodes.reported(nodeKey, { profiles: profiles !== undefined, details: hasFacts });
+    nodes.reported(nodeKey, { profiles: profiles !== undefined, hasUserProfiles, details: hasFacts });
     return EMPTY;
   }
 
@@ -120,7 +139,7 @@ export function createOsqueryService(deps: OsqueryDeps) {
           case 'config':
             return config();
           case 'distributed/read':
-            return distributedRead(nodeKey);
+            return await distributedRead(nodeKey, node.hostId);
           case 'distributed/write':
             return await distributedWrite(nodeKey, node.hostId, body);
           case 'log':

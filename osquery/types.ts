@@ -1,4 +1,5 @@
-import type { Observation } from '../core/effects.ts';
+import type { Observation, ObservedPolicy } from '../core/effects.ts';
+import type { EnrollmentRef } from '../core/enrollment.ts';
 
 /** An agent as its node key identifies it. The host comes from the credential, never from a body (S16). */
 export interface OsqueryNode {
@@ -21,6 +22,12 @@ export interface AgentFacts {
 /** What one distributed/write says, after everything we did not ask for has been dropped. */
 export interface AgentReport {
   readonly profiles: Observation | undefined;
+  /** Of the user channels it was asked about; whether they are this host's is not checked yet. */
+  readonly users: readonly { readonly enrollment: EnrollmentRef; readonly observation: Observation }[];
+  /** Has it a table of users' profiles; undefined where it has not said. */
+  readonly hasUserProfiles: boolean | undefined;
+  /** Managed policies of the whole device; undefined where it has not said. */
+  readonly policies: readonly ObservedPolicy[] | undefined;
   readonly facts: AgentFacts;
 }
 

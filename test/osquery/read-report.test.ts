@@ -19,18 +19,27 @@ describe('readReport', () => {
       queries: {
         espalier_profiles: [row, { ...row, identifier: 'b', payload_checksum: 'x' }],
         espalier_tables: tables,
+        espalier_build: [{ build: '24B83' }],
       },
     });
     expect(profiles).toEqual({
       state: 'rows',
+      osBuild: '24B83',
       profiles: [
         {
           identifier: 'com.example.wifi',
           uuid: row.uuid,
           displayName: 'Wi-Fi',
           installedAt: new Date('2026-01-01T00:00:00Z'),
+          checksum: undefined,
         },
-        { identifier: 'b', uuid: row.uuid, displayName: 'Wi-Fi', installedAt: new Date('2026-01-01T00:00:00Z') },
+        {
+          identifier: 'b',
+          uuid: row.uuid,
+          displayName: 'Wi-Fi',
+          installedAt: new Date('2026-01-01T00:00:00Z'),
+          checksum: 'x',
+        },
       ],
     });
   });

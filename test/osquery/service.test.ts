@@ -65,8 +65,15 @@ eachDatabase((_kind, open) => {
   }
   const read = async (nodeKey: string, on: Service = service) =>
     Object.keys(((await ask('distributed/read', { node_key: nodeKey }, on)).body['queries'] ?? {}) as object).sort();
-  const PROFILES = ['espalier_profiles', 'espalier_tables'];
-  const ALL = ['espalier_os', 'espalier_profiles', 'espalier_system', 'espalier_tables'];
+  const PROFILES = ['espalier_build', 'espalier_profiles', 'espalier_tables'];
+  const ALL = [
+    'espalier_build',
+    'espalier_os',
+    'espalier_policies',
+    'espalier_profiles',
+    'espalier_system',
+    'espalier_tables',
+  ];
   const facts = (system: object = {}, os: object = {}) => ({ espalier_system: [system], espalier_os: [os] });
   const write = (nodeKey: string, queries: object, more: object = {}) =>
     ask('distributed/write', { node_key: nodeKey, queries, ...more });
@@ -247,6 +254,63 @@ eachDatabase((_kind, open) => {
     it('config names the interval in seconds', async () => {
       const { body } = await ask('config', { node_key: await enroll('config') });
       expect(body).toEqual({ options: { distributed_interval: 10, disable_distributed: false } });
+    });
+
+    it("fleetd is asked for each managed user's profiles, and only for users whose name can be one", async () => {
+      const mac = await enrolledHost(db);
+      const other = await enrolledHost(db);
+      const channel = async (of: typeof mac, user: string) => {
+        const { rows } = await sql<{ id: number }>`
+          insert into enrollment (enrollment_id, type, channel, host_id, device_id, user_id, user_short_name, state, generation, topic, binding)
+          select enrollment_id || ${user}::text, 'User', 'user', host_id, id, ${user}, ${user}, 'enrolled', 1, topic, binding
+          from enrollment where id = ${of.enrollment} returning id
+        `.execute(db.read);
+        return rows[0]?.id ?? 0;
+      };
+      const anna = await channel(mac, 'anna.b');
+      const odd = await channel(mac, "x' OR 1=1 --");
+      const eve = await channel(other, 'eve');
+      const key = await enroll(mac.udid);
+      expect(await read(key)).toEqual(ALL);
+      const fleetd = [...TABLES, { name: 'macos_user_profiles' }];
+      await write(key, { espalier_profiles: [row], espalier_tables: fleetd, ...facts({ computer_name: 'x' }) });
+      later(PROFILES_EVERY_MS * 1.2);
+      const { body } = await ask('distributed/read', { node_key: key });
+      const queries = body['queries'] as Record<string, string>;
+      expect(queries[`espalier_user_profiles_${anna}`]).toBe(
+        "SELECT * FROM macos_user_profiles WHERE username = 'anna.b'",
+      );
+      expect(Object.keys(queries).filter((name) => name.includes('user_profiles'))).toHaveLength(1);
+      expect(Object.keys(body['discovery'] as object).sort()).toEqual(Object.keys(queries).sort());
+
+      effects = [];
+      // A user of another host, and one that does not exist, are nobody's.
+      await write(key, {
+        [`espalier_user_profiles_${anna}`]: [row],
+        [`espalier_user_profiles_${eve}`]: [row],
+        espalier_user_profiles_999999: [row],
+        espalier_profiles: [row],
+      });
+      expect(effects.map((effect) => effect.kind === 'profiles_observed' && effect.enrollment)).toEqual([
+        mac.enrollment,
+        anna,
+      ]);
+      expect(odd).toBeGreaterThan(0);
+    });
+
+    it('managed policies of the whole device are an effect of their own; none is no answer', async () => {
+      const mac = await enrolledHost(db);
+      const key = await enroll(mac.udid);
+      await write(key, { espalier_policies: [] });
+      expect(effects).toEqual([]);
+      await write(key, { espalier_policies: [{ domain: 'com.vendor.app', name: 'Key', value: '1' }, { domain: 'x' }] });
+      expect(effects).toEqual([
+        {
+          kind: 'policies_observed',
+          enrollment: mac.enrollment,
+          policies: [{ domain: 'com.vendor.app', name: 'Key' }],
+        },
+      ]);
     });
 
     it('asks at once, asks again until a report comes, and then only when due', async () => {
