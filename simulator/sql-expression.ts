@@ -1,4 +1,4 @@
-import { type AggregateName, aggregateNamed, cast, FUNCTIONS } from './sql-functions.ts';
+import { type AggregateName, aggregateNamed, cast, castAffinity, FUNCTIONS } from './sql-functions.ts';
 import { AND, EQUALITY, NOT, OperatorStack, OR, UNARY } from './sql-operator-stack.ts';
 import { type Binary, both, either, isAmong, isGlob, isLike, negated, not, SYMBOLS, same } from './sql-operators.ts';
 import { type Env, type Evaluable, findColumn, type Scope } from './sql-scope.ts';
@@ -205,7 +205,7 @@ class ExpressionReader {
     const type = tokens.identifier();
     tokens.symbol(')');
     this.#stack.close();
-    this.#stack.unary((value) => cast(value, type));
+    this.#stack.unary((value) => cast(value, type), castAffinity(type));
     return true;
   }
 

@@ -1,4 +1,4 @@
-import { asNumber, asText, type SqlValue } from './sql-values.ts';
+import { type Affinity, asNumber, asText, type SqlValue } from './sql-values.ts';
 
 interface SqlFunction {
   readonly least: number;
@@ -60,7 +60,11 @@ export function aggregate(name: AggregateName, all: readonly SqlValue[]): SqlVal
   }
 }
 
-/** CAST: SQLite goes by what the type's name contains. */
+/** SQLite goes by what the type's name contains; every number is an integer's kin here. */
+export const castAffinity = (type: string): Affinity =>
+  /CHAR|CLOB|TEXT/i.test(type) && !/INT/i.test(type) ? 'text' : 'integer';
+
+/** CAST. */
 export function cast(value: SqlValue, type: string): SqlValue {
   if (/INT/i.test(type)) {
     const number = asNumber(value);

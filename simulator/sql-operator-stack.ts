@@ -2,7 +2,7 @@ import { type Binary, between, not } from './sql-operators.ts';
 import { Program } from './sql-program.ts';
 import type { Env } from './sql-scope.ts';
 import type { Tokens } from './sql-tokens.ts';
-import type { Operand, SqlValue } from './sql-values.ts';
+import type { Affinity, Operand, SqlValue } from './sql-values.ts';
 
 type Parenthesis = { readonly kind: 'parenthesis' } | { readonly kind: 'call'; readonly name: string; commas: number };
 type Pending =
@@ -48,13 +48,13 @@ export class OperatorStack {
     this.push(() => ({ value, affinity: 'none' }), LITERAL);
   }
 
-  apply(count: number, result: (operands: readonly Operand[]) => SqlValue): void {
-    this.program.apply(count, result);
+  apply(count: number, result: (operands: readonly Operand[]) => SqlValue, affinity?: Affinity): void {
+    this.program.apply(count, result, affinity);
     this.#written = undefined;
   }
 
-  unary(apply: (value: SqlValue) => SqlValue): void {
-    this.apply(1, ([operand]) => apply(operand?.value ?? null));
+  unary(apply: (value: SqlValue) => SqlValue, affinity?: Affinity): void {
+    this.apply(1, ([operand]) => apply(operand?.value ?? null), affinity);
   }
 
   prefix(precedence: number, apply: (value: SqlValue) => SqlValue): void {

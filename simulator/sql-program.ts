@@ -1,5 +1,5 @@
 import type { Env, Evaluable } from './sql-scope.ts';
-import type { Operand, SqlValue } from './sql-values.ts';
+import type { Affinity, Operand, SqlValue } from './sql-values.ts';
 
 type Step = (stack: Operand[], env: Env) => void;
 
@@ -14,10 +14,10 @@ export class Program implements Evaluable {
   }
 
   /** Takes the last `count` operands and leaves one. */
-  apply(count: number, result: (operands: readonly Operand[]) => SqlValue): void {
+  apply(count: number, result: (operands: readonly Operand[]) => SqlValue, affinity: Affinity = 'none'): void {
     this.#steps.push((stack) => {
       const operands = stack.splice(stack.length - count);
-      stack.push({ value: result(operands), affinity: 'none' });
+      stack.push({ value: result(operands), affinity });
     });
   }
 
