@@ -1,8 +1,9 @@
 /** What is known of contents, beside the compact row of an enrolment. */
 import { sql } from 'kysely';
 import type { EnrollmentRef } from '../core/enrollment.ts';
+import type { Tx } from '../core/tx.ts';
 import type { ContentEvidence } from '../reconciler/types.ts';
-import type { Executor } from './database.ts';
+import { type Executor, executorOf } from './database.ts';
 
 /** Octets of one checksum in `checksums`. */
 const CHECKSUM = 8;
@@ -36,6 +37,14 @@ export function contentOf(row: ContentColumns): ContentEvidence | undefined {
     effective: row.effective_ids,
     ineffective: row.ineffective.map(({ version, missing, more }) => ({ versionId: version, missing, more })),
   };
+}
+
+/** The upload of a version, from which it is read what it forces. */
+export async function originalOf(tx: Tx, versionId: number): Promise<Buffer | undefined> {
+  const { rows } = await sql<{ original: Buffer }>`
+    select original from profile_version where id = ${versionId}
+  `.execute(executorOf(tx));
+  return rows[0]?.original;
 }
 
 export async function readContent(

@@ -9,6 +9,7 @@ import { mdmStore } from '../db/mdm-store.ts';
 import { osqueryStore } from '../db/osquery-store.ts';
 import { profileStore } from '../db/profile-store.ts';
 import { pushCertificateStore, pushStore } from '../db/push-store.ts';
+import { originalOf } from '../db/reconcile-evidence.ts';
 import { reconcileStore } from '../db/reconcile-store.ts';
 import { certificateStore, enrollLinkStore } from '../db/scep-store.ts';
 import { createInventory } from '../hosts/inventory.ts';
@@ -19,6 +20,7 @@ import { createEnqueue } from '../mdm/enqueue.ts';
 import { createEnroll } from '../mdm/enroll.ts';
 import { createMdmService } from '../mdm/service.ts';
 import { createOsqueryService } from '../osquery/service.ts';
+import { createPolicyExpectations } from '../profiles/policy-expectations.ts';
 import { createProfiles } from '../profiles/profiles.ts';
 import { createReconciler } from '../reconciler/tick.ts';
 import { createEnrollLinks } from '../scep/enroll-links.ts';
@@ -83,12 +85,14 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     log,
     key: keys.mac('fingerprint'),
     commandBody: commandBodies(profiles.delivered),
+    expectedPolicies: createPolicyExpectations(originalOf),
     afterCommit: unitOfWork.afterCommit,
     settings: {
       intervalMs: settings.RECONCILE_INTERVAL_MS,
       verifyGraceMs: settings.VERIFY_GRACE_MS,
       verifyBackoffMs: Math.min(settings.VERIFY_GRACE_MS, 60_000),
       profileListDelayMs: settings.PROFILE_LIST_DELAY_MS,
+      noObserverAfterMs: settings.NO_OBSERVER_AFTER_MS,
     },
   });
   function reconcilerWake(): void {

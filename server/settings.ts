@@ -42,6 +42,7 @@ const Shape = z.strictObject({
   RECONCILE_INTERVAL_MS: milliseconds(200).default(30_000),
   VERIFY_GRACE_MS: milliseconds(0).default(120_000),
   PROFILE_LIST_DELAY_MS: milliseconds(0).default(120_000),
+  NO_OBSERVER_AFTER_MS: milliseconds(1000).default(86_400_000),
   OSQUERY_INTERVAL_MS: milliseconds(500).default(60_000),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
