@@ -4,6 +4,7 @@ import type { LiveProfile, ProfileStore } from '../profiles/ports.ts';
 import type { IncludeMode, LabelRef, Profile, ProfileVersion } from '../profiles/types.ts';
 import { raiseCatalogueEpoch } from './catalogue-epoch.ts';
 import { type Database, executorOf } from './database.ts';
+import { announce } from './recon-wave.ts';
 
 interface ProfileRow {
   id: number;
@@ -170,12 +171,7 @@ export function profileStore(db: Database): ProfileStore {
 
     bumpCatalogue: raiseCatalogueEpoch,
 
-    async markTeamDirty(tx, teamId, reason, now) {
-      await sql`
-        insert into recon_queue (enrollment_id, reason, due_at)
-        select enrollment_id, ${reason}, ${now} from recon where team_id = ${teamId} order by enrollment_id
-      `.execute(executorOf(tx));
-    },
+    markTeamDirty: (tx, teamId, reason, now) => announce(executorOf(tx), { teamId }, reason, now),
 
     async list(teamId) {
       const { rows } = await sql<ProfileRow>`

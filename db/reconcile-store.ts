@@ -1,17 +1,19 @@
 import { sql } from 'kysely';
 import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
-import type { Claim, ReconcileStore } from '../reconciler/ports.ts';
+import type { ReconcileStore } from '../reconciler/ports.ts';
 import type { CatalogueRows, IncludeMode } from '../reconciler/types.ts';
+import { LABEL_EPOCH } from './catalogue-epoch.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
 import { auditRows, repairCopies } from './reconcile-audit.ts';
 import { writeContent } from './reconcile-evidence.ts';
+import { reconcileQueue } from './reconcile-queue.ts';
 import { findHost, hostNames, readHost, scan } from './reconcile-read.ts';
-import { idList, lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
+import { lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
 
 /** PGlite has one session: a device waits as long as a transaction takes (design §5). */
-const PGLITE = { batchLimit: 100, batchTargetMs: 40 };
-const POSTGRES = { batchLimit: 2000, batchTargetMs: 1000 };
+const PGLITE = { batchLimit: 100, batchTargetMs: 40, batchesAtOnce: 1 };
+const POSTGRES = { batchLimit: 2000, batchTargetMs: 500, batchesAtOnce: 2 };
 
 export function reconcileStore(db: Database): ReconcileStore {
   return {
@@ -23,40 +25,7 @@ export function reconcileStore(db: Database): ReconcileStore {
     },
     loadCatalogue: (tx) => loadCatalogue(tx === undefined ? db.read : executorOf(tx)),
 
-    claim: (tx, limit, now) =>
-      claim(executorOf(tx), sql`due_at <= ${now} order by due_at, id limit ${limit} for update skip locked`),
-    claimAgain: (tx, queueIds) => claim(executorOf(tx), sql`id = any(${idList(queueIds)}) for update skip locked`),
-
-    async postpone(tx, queueIds, attempts, reason, dueAt) {
-      await sql`
-        update recon_queue set due_at = ${dueAt}, attempts = ${attempts}, reason = ${reason}
-        where id = any(${idList(queueIds)})
-      `.execute(executorOf(tx));
-    },
-    async enqueue(tx, enrollments, reason, dueAt, attempts = 0) {
-      if (enrollments.length === 0) return;
-      await sql`
-        insert into recon_queue (enrollment_id, reason, due_at, attempts)
-        select id, ${reason}, ${dueAt}, ${attempts} from unnest(${idList(enrollments)}) as id
-      `.execute(executorOf(tx));
-    },
-    async enqueueUnlessQueued(tx, enrollments, reason, dueAt) {
-      await sql`
-        insert into recon_queue (enrollment_id, reason, due_at)
-        select id, ${reason}, ${dueAt} from unnest(${idList(enrollments)}) as id
-        where not exists (select from recon_queue q where q.enrollment_id = id)
-      `.execute(executorOf(tx));
-    },
-    async enqueueDue(now, limit) {
-      const { rows } = await sql<{ enrollment_id: number }>`
-        with due as materialized (select enrollment_id from op where next_at <= ${now} order by next_at limit ${limit})
-        insert into recon_queue (enrollment_id, reason, due_at)
-        select distinct enrollment_id, 'due', ${now}::timestamptz from due
-        where not exists (select from recon_queue q where q.enrollment_id = due.enrollment_id)
-        returning enrollment_id
-      `.execute(db.read);
-      return rows.length;
-    },
+    ...reconcileQueue(db),
 
     lock: (tx, enrollments) => lockFacts(executorOf(tx), enrollments),
     writePlans: (tx, writes, bodies, now) => writePlans(executorOf(tx), writes, bodies, now),
@@ -123,34 +92,6 @@ async function dropOps(executor: Executor, enrollment: EnrollmentRef): Promise<v
   await sql`delete from op where enrollment_id = ${enrollment}`.execute(executor);
 }
 
-/** The epoch is of this statement's snapshot: whoever queued these rows had raised it in the same transaction. */
-async function claim(executor: Executor, which: ReturnType<typeof sql>): Promise<Claim> {
-  const { rows } = await sql<{
-    enrollment_id: number;
-    attempts: number;
-    reasons: string[];
-    queue_ids: number[];
-    epoch: number;
-  }>`
-    with due as materialized (select id from recon_queue where ${which}),
-    gone as (
-      delete from recon_queue q using due where q.id = due.id returning q.id, q.enrollment_id, q.attempts, q.reason
-    )
-    select enrollment_id, max(attempts) as attempts, array_agg(distinct reason) as reasons, array_agg(id) as queue_ids,
-      (select epoch from catalogue) as epoch
-    from gone group by enrollment_id order by enrollment_id
-  `.execute(executor);
-  return {
-    hosts: rows.map((row) => ({
-      enrollment: row.enrollment_id,
-      attempts: row.attempts,
-      reasons: row.reasons,
-      queueIds: row.queue_ids,
-    })),
-    epoch: rows[0]?.epoch,
-  };
-}
-
 interface ProfileColumns {
   readonly id: number;
   readonly team_id: number;
@@ -182,7 +123,7 @@ async function loadCatalogue(executor: Executor): Promise<CatalogueRows> {
     select id, kind, channel, identifier from slot order by id
   `.execute(executor);
   const labels = await sql<{ id: number; name: string; epoch: number }>`
-    select id, name, case when kind = 'manual' then 0 else epoch end as epoch from label order by id
+    select id, name, ${LABEL_EPOCH} as epoch from label order by id
   `.execute(executor);
   return {
     epoch: epoch.rows[0]?.epoch ?? 0,

@@ -49,6 +49,15 @@ export interface Claim {
   readonly epoch: number | undefined;
 }
 
+/** One step of a wave (an intent for a whole team). */
+export type WaveTurn =
+  | { readonly kind: 'none' }
+  /** What there is is in other hands just now. */
+  | { readonly kind: 'busy' }
+  /** Pages were made; nothing is claimed yet. */
+  | { readonly kind: 'cut' }
+  | { readonly kind: 'page'; readonly page: number; readonly claim: Claim };
+
 export interface LockedHosts {
   readonly hosts: readonly HostFacts[];
   /** Somebody else works on them just now. */
@@ -138,6 +147,8 @@ export interface ReconcileStore {
   readonly batchLimit: number;
   /** Milliseconds one transaction should take at most; batches shrink and grow to it. */
   readonly batchTargetMs: number;
+  /** Batches under way at a time in one process: while the server writes one, the next is planned. */
+  readonly batchesAtOnce: number;
   epoch(): Promise<number>;
   loadCatalogue(tx?: Tx): Promise<CatalogueRows>;
 
@@ -145,6 +156,10 @@ export interface ReconcileStore {
   claim(tx: Tx, limit: number, now: Date): Promise<Claim>;
   /** The rows of an earlier claim whose unit of work failed, as far as nobody else has taken them. */
   claimAgain(tx: Tx, queueIds: readonly number[]): Promise<Claim>;
+  /** The next step of the wave that has had the fewest, or of the oldest; at most `limit` enrolments, pages of `pageSize`. */
+  takeWave(tx: Tx, limit: number, pageSize: number, oldest: boolean): Promise<WaveTurn>;
+  /** A page whose unit of work failed goes into the queue. */
+  queuePage(tx: Tx, page: number, now: Date): Promise<void>;
   postpone(tx: Tx, queueIds: readonly number[], attempts: number, reason: string, dueAt: Date): Promise<void>;
   enqueue(tx: Tx, enrollments: readonly EnrollmentRef[], reason: string, dueAt: Date, attempts?: number): Promise<void>;
   /** What is in the queue already, be it put aside, is not put there again: it would lose its back-off. */

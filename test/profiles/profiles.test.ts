@@ -48,7 +48,7 @@ eachDatabase((_kind, open) => {
     const { rows } = await sql<{ epoch: number; profiles: number; versions: number; slots: number; queued: number }>`
       select (select epoch from catalogue) as epoch, (select count(*)::int from profile) as profiles,
         (select count(*)::int from profile_version) as versions, (select count(*)::int from slot) as slots,
-        (select count(*)::int from recon_queue) as queued`.execute(db.read);
+        (select count(*)::int from recon_wave) as queued`.execute(db.read);
     return { ...rows[0], wakes };
   }
 
@@ -63,7 +63,7 @@ eachDatabase((_kind, open) => {
   beforeEach(async () => {
     made += 1;
     identifier = `com.example.number${made}`;
-    await sql`delete from recon_queue`.execute(db.read);
+    await sql`delete from recon_wave`.execute(db.read);
   });
 
   describe('upload', () => {
@@ -72,7 +72,7 @@ eachDatabase((_kind, open) => {
       const first = await profiles().upload(content('A'), everyone);
       expect(first).toMatchObject({ outcome: 'created', identifier, warnings: [] });
       const created = await state();
-      expect(created).toMatchObject({ epoch: (start.epoch ?? 0) + 1, queued: 2, wakes: start.wakes + 1 });
+      expect(created).toMatchObject({ epoch: (start.epoch ?? 0) + 1, queued: 1, wakes: start.wakes + 1 });
 
       expect(await profiles().upload(content('A'), everyone)).toMatchObject({ ...first, outcome: 'unchanged' });
       expect(await state()).toEqual(created);
@@ -80,7 +80,7 @@ eachDatabase((_kind, open) => {
       const second = await profiles().upload(content('B'), everyone);
       expect(second).toMatchObject({ outcome: 'updated', profileId: first.profileId });
       expect(second.versionId).not.toBe(first.versionId);
-      expect(await state()).toMatchObject({ epoch: (start.epoch ?? 0) + 2, queued: 4, wakes: start.wakes + 2 });
+      expect(await state()).toMatchObject({ epoch: (start.epoch ?? 0) + 2, queued: 1, wakes: start.wakes + 2 });
     });
 
     it('versions are content-addressed: an older content again is its old version', async () => {
@@ -122,7 +122,9 @@ eachDatabase((_kind, open) => {
       );
       const start = await state();
       await profiles().upload(content('A'), { ...everyone, teamId: rows[0]?.id ?? 0 });
-      expect(await state()).toMatchObject({ queued: 0, epoch: (start.epoch ?? 0) + 1 });
+      expect(await state()).toMatchObject({ queued: 1, epoch: (start.epoch ?? 0) + 1 });
+      const waves = await sql`select team_id from recon_wave`.execute(db.read);
+      expect(waves.rows).toEqual([{ team_id: rows[0]?.id }]);
     });
 
     it('uploads of one identifier at once: one creates, the others update or change nothing, and one profile is live', async () => {
@@ -255,6 +257,7 @@ eachDatabase((_kind, open) => {
         { minOs: '14.2', maxOs: '14' },
         {},
       ]) {
+        await sql`delete from recon_wave`.execute(db.read);
         const before = await state();
         expect(await profiles().upload(content('A'), { ...everyone, ...options })).toMatchObject({
           outcome: 'updated',
@@ -263,7 +266,7 @@ eachDatabase((_kind, open) => {
         expect(await state()).toMatchObject({
           epoch: (before.epoch ?? 0) + 1,
           versions: before.versions,
-          queued: (before.queued ?? 0) + 2,
+          queued: 1,
         });
       }
       const { includeMode, includeLabels, excludeLabels, minOs } = await profiles().get(first.profileId);
@@ -286,12 +289,13 @@ eachDatabase((_kind, open) => {
   describe('delete', () => {
     it('takes the profile away and keeps its versions, since Macs still report them', async () => {
       const { profileId, versionId } = await profiles().upload(content('A'), everyone);
+      await sql`delete from recon_wave`.execute(db.read);
       const before = await state();
       await profiles().delete(profileId);
       expect(await state()).toMatchObject({
         epoch: (before.epoch ?? 0) + 1,
         versions: before.versions,
-        queued: (before.queued ?? 0) + 2,
+        queued: 1,
         wakes: before.wakes + 1,
       });
       await expect(profiles().get(profileId)).rejects.toMatchObject({ code: 'profile_not_found' });
