@@ -1,53 +1,27 @@
 import { sql } from 'kysely';
 import type { Channel } from '../core/enrollment.ts';
-import type { LiveProfile, ProfileStore } from '../profiles/ports.ts';
-import type { IncludeMode, LabelRef, Profile, ProfileVersion } from '../profiles/types.ts';
+import type { ProfileStore } from '../profiles/ports.ts';
+import { contentText, slotText } from '../profiles/ports.ts';
+import type { LabelRef, ProfileChange } from '../profiles/types.ts';
 import { raiseCatalogueEpoch } from './catalogue-epoch.ts';
 import { type Database, executorOf } from './database.ts';
+import {
+  type ChangeRow,
+  type LiveRow,
+  liveOf,
+  type ProfileRow,
+  profileOf,
+  SELECT_LIVE,
+  SELECT_PROFILE,
+  SELECT_VERSION,
+  signerJson,
+  type VersionRow,
+  versionOf,
+} from './profile-rows.ts';
 import { announce } from './recon-wave.ts';
 
-interface ProfileRow {
-  id: number;
-  team_id: number;
-  slot_id: number;
-  channel: Channel;
-  identifier: string;
-  name: string;
-  include_mode: IncludeMode;
-  include_labels: LabelRef[];
-  exclude_labels: LabelRef[];
-  min_os: string | null;
-  max_os: string | null;
-  created_at: Date;
-  updated_at: Date;
-  current_version_id: number;
-}
-
-interface VersionRow {
-  id: number;
-  profile_id: number;
-  content_sha256: Buffer;
-  delivery: ProfileVersion['delivery'];
-  witness_uuid: string;
-  display_name: string;
-  size: number;
-  created_at: Date;
-}
-
-const labelsOf = (column: 'include_label_ids' | 'exclude_label_ids') => sql`
-  coalesce((select jsonb_agg(jsonb_build_object('id', l.id, 'name', l.name) order by l.name)
-            from label l where l.id = any(p.${sql.ref(column)})), '[]')`;
-
-const SELECT_PROFILE = sql`
-  select p.id, p.team_id, p.slot_id, s.channel, s.identifier, p.name, p.include_mode,
-         ${labelsOf('include_label_ids')} as include_labels, ${labelsOf('exclude_label_ids')} as exclude_labels,
-         p.min_os, p.max_os, p.created_at, p.updated_at, p.current_version_id
-  from profile p join slot s on s.id = p.slot_id
-  where p.deleted_at is null and p.current_version_id is not null`;
-
-const SELECT_VERSION = sql`
-  select id, profile_id, content_sha256, delivery, witness_uuid, display_name, octet_length(original) as size, created_at
-  from profile_version`;
+/** Lines of a profile's history in one answer. */
+const MAX_CHANGES = 100;
 
 export function profileStore(db: Database): ProfileStore {
   async function versionsOf(profileIds: readonly number[]): Promise<VersionRow[]> {
@@ -57,17 +31,38 @@ export function profileStore(db: Database): ProfileStore {
     return rows;
   }
 
+  async function changesOf(profileId: number): Promise<ProfileChange[]> {
+    const { rows } = await sql<ChangeRow>`
+      select at, by, change, version_id from profile_change where profile_id = ${profileId}
+      order by id desc limit ${MAX_CHANGES}
+    `.execute(db.read);
+    return rows.map(({ at, by, change, version_id }) => ({ at, by, change, versionId: version_id }));
+  }
+
   return {
-    async slot(tx, channel, identifier) {
+    async lockTeam(tx, teamId) {
+      const { rows } = await sql`
+        select from team where id = ${teamId} and deleted_at is null for no key update
+      `.execute(executorOf(tx));
+      return rows.length > 0;
+    },
+
+    async slots(tx, wanted) {
       const executor = executorOf(tx);
+      const channels = sql.val(wanted.map(({ channel }) => channel));
+      const identifiers = sql.val(wanted.map(({ identifier }) => identifier));
       await sql`
-        insert into slot (kind, channel, identifier) values ('mdm', ${channel}, ${identifier})
+        insert into slot (kind, channel, identifier)
+        select 'mdm', channel, identifier from unnest(${channels}::text[], ${identifiers}::text[]) as w (channel, identifier)
+        order by channel, identifier
         on conflict (kind, channel, identifier) do nothing
       `.execute(executor);
-      const { rows } = await sql<{ id: number }>`
-        select id from slot where kind = 'mdm' and channel = ${channel} and identifier = ${identifier} for update
+      const { rows } = await sql<{ id: number; channel: Channel; identifier: string }>`
+        select id, channel, identifier from slot
+        where kind = 'mdm' and (channel, identifier) in (select * from unnest(${channels}::text[], ${identifiers}::text[]))
+        order by id for update
       `.execute(executor);
-      return rows[0]?.id ?? 0;
+      return new Map(rows.map((row) => [slotText(row), row.id]));
     },
 
     async labels(tx, names) {
@@ -76,43 +71,34 @@ export function profileStore(db: Database): ProfileStore {
       `.execute(executorOf(tx));
       return rows;
     },
-
-    async live(tx, teamId, slotId) {
-      const { rows } = await sql<{
-        id: number;
-        name: string;
-        current_version_id: number | null;
-        include_mode: IncludeMode;
-        include_label_ids: number[];
-        exclude_label_ids: number[];
-        min_os: string | null;
-        max_os: string | null;
-      }>`
-        select id, name, current_version_id, include_mode, include_label_ids, exclude_label_ids, min_os, max_os
-        from profile where team_id = ${teamId} and slot_id = ${slotId} and deleted_at is null for update
+    async labelsOf(tx, ids) {
+      const { rows } = await sql<LabelRef>`
+        select id, name from label where id = any(${sql.val([...ids])}::int[]) order by id for key share
       `.execute(executorOf(tx));
-      const row = rows[0];
-      if (row === undefined) return undefined;
-      const live: LiveProfile = {
-        id: row.id,
-        name: row.name,
-        currentVersionId: row.current_version_id ?? undefined,
-        includeMode: row.include_mode,
-        includeLabelIds: row.include_label_ids,
-        excludeLabelIds: row.exclude_label_ids,
-        minOs: row.min_os ?? undefined,
-        maxOs: row.max_os ?? undefined,
-      };
-      return live;
+      return rows;
+    },
+
+    async live(tx, teamId) {
+      const { rows } = await sql<LiveRow>`
+        ${SELECT_LIVE} where p.team_id = ${teamId} and p.deleted_at is null order by p.id for update of p
+      `.execute(executorOf(tx));
+      return rows.map(liveOf);
+    },
+    async find(tx, profileId) {
+      const { rows } = await sql<LiveRow>`${SELECT_LIVE} where p.id = ${profileId} for update of p`.execute(
+        executorOf(tx),
+      );
+      return rows[0] && liveOf(rows[0]);
     },
 
     async insert(tx, profile, now) {
       const { rows } = await sql<{ id: number }>`
         insert into profile (team_id, slot_id, name, include_mode, include_label_ids, exclude_label_ids, min_os, max_os,
-                             epoch, created_at, updated_at)
+                             moved_from_slot_id, moved_from_profile_id, epoch, created_at, updated_at)
         select ${profile.teamId}, ${profile.slotId}, ${profile.name}, ${profile.includeMode},
                ${sql.val([...profile.includeLabelIds])}::int[], ${sql.val([...profile.excludeLabelIds])}::int[],
-               ${profile.minOs ?? null}, ${profile.maxOs ?? null}, epoch + 1, ${now}, ${now} from catalogue
+               ${profile.minOs ?? null}, ${profile.maxOs ?? null}, ${profile.movedFrom?.slotId ?? null},
+               ${profile.movedFrom?.profileId ?? null}, epoch + 1, ${now}, ${now} from catalogue
         returning id
       `.execute(executorOf(tx));
       return rows[0]?.id ?? 0;
@@ -120,16 +106,27 @@ export function profileStore(db: Database): ProfileStore {
 
     async version(tx, profileId, version, now) {
       const executor = executorOf(tx);
-      await sql`
-        insert into profile_version (profile_id, content_sha256, original, delivery, witness_uuid, display_name, delivered, created_at)
-        values (${profileId}, ${version.contentSha256}, ${version.original}, ${version.delivery}, ${version.witnessUuid},
-                ${version.displayName}, ${version.delivered}, ${now})
-        on conflict (profile_id, content_sha256) do nothing
-      `.execute(executor);
-      const { rows } = await sql<{ id: number }>`
+      const present = sql<{ id: number }>`
         select id from profile_version where profile_id = ${profileId} and content_sha256 = ${version.contentSha256}
+      `;
+      const found = await present.execute(executor);
+      if (found.rows[0] !== undefined) return found.rows[0].id;
+      // The team is locked: nobody else stores a version of this profile now.
+      const { rows } = await sql<{ id: number }>`
+        insert into profile_version (profile_id, content_sha256, original, delivery, witness_uuid, display_name, signer,
+                                     payloads, uploaded_by, delivered, created_at)
+        values (${profileId}, ${version.contentSha256}, ${version.original}, ${version.delivery}, ${version.witnessUuid},
+                ${version.displayName}, ${signerJson(version.signer)}::jsonb, ${JSON.stringify(version.payloads)}::jsonb,
+                ${version.uploadedBy}, ${version.delivered()}, ${now})
+        returning id
       `.execute(executor);
       return rows[0]?.id ?? 0;
+    },
+    async versionOf(tx, profileId, versionId) {
+      const { rows } = await sql<VersionRow>`
+        ${SELECT_VERSION} where profile_id = ${profileId} and id = ${versionId}
+      `.execute(executorOf(tx));
+      return rows[0] && versionOf(rows[0]);
     },
 
     async sharesWitness(tx, slotId, witnessUuid, versionId) {
@@ -138,15 +135,6 @@ export function profileStore(db: Database): ProfileStore {
         where p.slot_id = ${slotId} and upper(v.witness_uuid) = upper(${witnessUuid}) and v.id <> ${versionId}
           and v.content_sha256 <> (select content_sha256 from profile_version where id = ${versionId})
         limit 1
-      `.execute(executorOf(tx));
-      return rows.length > 0;
-    },
-
-    async onOtherChannel(tx, teamId, channel, identifier) {
-      const { rows } = await sql`
-        select from profile p join slot s on s.id = p.slot_id
-        where p.team_id = ${teamId} and p.deleted_at is null
-          and s.kind = 'mdm' and s.identifier = ${identifier} and s.channel <> ${channel}
       `.execute(executorOf(tx));
       return rows.length > 0;
     },
@@ -160,22 +148,32 @@ export function profileStore(db: Database): ProfileStore {
         where id = ${profileId}
       `.execute(executorOf(tx));
     },
-
     async remove(tx, profileId, now) {
-      const { rows } = await sql<{ team_id: number }>`
+      await sql`
         update profile set deleted_at = ${now}, updated_at = ${now}, epoch = (select epoch + 1 from catalogue)
-        where id = ${profileId} and deleted_at is null returning team_id
+        where id = ${profileId}
       `.execute(executorOf(tx));
-      return rows[0] && { teamId: rows[0].team_id };
+    },
+    async revive(tx, profileId, now) {
+      await sql`
+        update profile set deleted_at = null, updated_at = ${now}, epoch = (select epoch + 1 from catalogue)
+        where id = ${profileId}
+      `.execute(executorOf(tx));
+    },
+    async note(tx, profileId, { change, by, versionId }, now) {
+      await sql`
+        insert into profile_change (profile_id, at, by, change, version_id)
+        values (${profileId}, ${now}, ${by}, ${change}, ${versionId})
+      `.execute(executorOf(tx));
     },
 
     bumpCatalogue: raiseCatalogueEpoch,
-
     markTeamDirty: (tx, teamId, reason, now) => announce(executorOf(tx), { teamId }, reason, now),
 
-    async list(teamId) {
+    async list({ teamId, deleted }) {
       const { rows } = await sql<ProfileRow>`
-        ${SELECT_PROFILE} and (${teamId ?? null}::int is null or p.team_id = ${teamId ?? null}) order by p.id
+        ${SELECT_PROFILE} and (p.deleted_at is not null) = ${deleted}
+          and (${teamId ?? null}::int is null or p.team_id = ${teamId ?? null}) order by p.id
       `.execute(db.read);
       const versions = new Map((await versionsOf(rows.map((row) => row.id))).map((version) => [version.id, version]));
       return rows.flatMap((row) => {
@@ -183,58 +181,49 @@ export function profileStore(db: Database): ProfileStore {
         return version === undefined ? [] : [profileOf(row, version)];
       });
     },
-
-    async get(profileId) {
-      const { rows } = await sql<ProfileRow>`${SELECT_PROFILE} and p.id = ${profileId}`.execute(db.read);
+    async get(profileId, deleted = false) {
+      const { rows } = await sql<ProfileRow>`
+        ${SELECT_PROFILE} and (p.deleted_at is null or ${deleted}) and p.id = ${profileId}
+      `.execute(db.read);
       const versions = await versionsOf([profileId]);
       const current = versions.find((version) => version.id === rows[0]?.current_version_id);
       if (rows[0] === undefined || current === undefined) return undefined;
-      return { ...profileOf(rows[0], current), versions: versions.map(versionOf) };
+      const changes = await changesOf(profileId);
+      return { ...profileOf(rows[0], current), versions: versions.map(versionOf), changes };
     },
-
     async original(profileId, versionId) {
       const { rows } = await sql<{ original: Buffer }>`
         select original from profile_version where id = ${versionId} and profile_id = ${profileId}
       `.execute(db.read);
       return rows[0]?.original;
     },
-
     async delivered(tx, versionId) {
       const { rows } = await sql<{ delivered: Buffer }>`
         select delivered from profile_version where id = ${versionId}
       `.execute(executorOf(tx));
       return rows[0]?.delivered;
     },
-  };
-}
 
-function versionOf(row: VersionRow): ProfileVersion {
-  return {
-    id: row.id,
-    contentSha256: row.content_sha256.toString('hex'),
-    delivery: row.delivery,
-    witnessUuid: row.witness_uuid,
-    displayName: row.display_name,
-    size: row.size,
-    createdAt: row.created_at,
-  };
-}
-
-function profileOf(row: ProfileRow, version: VersionRow): Profile {
-  return {
-    id: row.id,
-    teamId: row.team_id,
-    slotId: row.slot_id,
-    channel: row.channel,
-    identifier: row.identifier,
-    name: row.name,
-    includeMode: row.include_mode,
-    includeLabels: row.include_labels,
-    excludeLabels: row.exclude_labels,
-    minOs: row.min_os ?? undefined,
-    maxOs: row.max_os ?? undefined,
-    version: versionOf(version),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
+    async contents(teamId) {
+      const { rows } = await sql<{ channel: Channel; identifier: string; content_sha256: Buffer }>`
+        select s.channel, s.identifier, v.content_sha256
+        from profile p join slot s on s.id = p.slot_id join profile_version v on v.profile_id = p.id
+        where p.team_id = ${teamId} and p.deleted_at is null
+      `.execute(db.read);
+      return new Set(rows.map((row) => contentText(row, row.content_sha256)));
+    },
+    async unread(teamId) {
+      const { rows } = await sql<{ profile_id: number; id: number }>`
+        select v.profile_id, v.id from profile p join profile_version v on v.id = p.current_version_id
+        where p.team_id = ${teamId} and p.deleted_at is null and v.payloads is null order by v.id
+      `.execute(db.read);
+      return rows.map((row) => ({ profileId: row.profile_id, versionId: row.id }));
+    },
+    async fill(tx, versionId, { signer, payloads }) {
+      await sql`
+        update profile_version set signer = ${signerJson(signer)}::jsonb, payloads = ${JSON.stringify(payloads)}::jsonb
+        where id = ${versionId} and payloads is null
+      `.execute(executorOf(tx));
+    },
   };
 }

@@ -26,6 +26,8 @@ export const LIMITS = {
   apiRead: { maxBytes: 0, idleMs: 10_000 },
   apiWrite: { maxBytes: 1 * MiB, idleMs: 20_000 },
   apiProfile: { maxBytes: 32 * MiB, idleMs: 20_000 },
+  // All profiles of a team in base64: some 48 MB of them, and below what one address may hold at once.
+  apiProfileSet: { maxBytes: 64 * MiB, idleMs: 20_000 },
 } as const satisfies Record<string, RouteLimit>;
 
 export type LimitName = keyof typeof LIMITS;

@@ -1,5 +1,6 @@
 import { type ErrorCode, EspalierError } from '../core/errors.ts';
-import { type Finding, ProfileInvalidError } from '../profiles/types.ts';
+import { ProfileInvalidError, ProfileSetInvalidError } from '../profiles/types.ts';
+import { renderedEntry, renderedFinding } from './render-finding.ts';
 
 interface ProblemKind {
   readonly status: number;
@@ -101,14 +102,16 @@ export function problemOf(thrown: unknown, requestId: string): Problem {
     detail: error.message,
     ...(error.fix === undefined ? {} : { fix: error.fix }),
     ...(error.place === undefined ? {} : { place: error.place }),
-    ...(error instanceof ProfileInvalidError ? { findings: error.findings.map(renderedFinding) } : {}),
+    ...findingsOf(error),
     request_id: requestId,
   };
   return { status: kind.status, headers, body: Buffer.from(JSON.stringify(body)) };
 }
 
-export function renderedFinding({ code, severity, message, path }: Finding) {
-  return { code, severity, message, path };
+function findingsOf(error: EspalierError) {
+  if (error instanceof ProfileInvalidError)
+    return { lines_of: error.linesOf, findings: error.findings.map(renderedFinding) };
+  return error instanceof ProfileSetInvalidError ? { entries: error.entries.map(renderedEntry) } : {};
 }
 
 /** Whether the fault is ours: logged with its stack, counted, never blamed on the caller. */

@@ -10,6 +10,19 @@ export const FORBIDDEN_PAYLOAD_TYPES: ReadonlyMap<string, string> = new Map([
   ['com.apple.mdm', 'a second MDM payload would replace or break this enrolment'],
 ]);
 
+const ESCROWED_ELSEWHERE =
+  'the recovery key goes to whoever holds the key of the certificate in this profile, and this server does not';
+
+/**
+ * Taken with a warning. Another server's escrow must go on until this one's takes over, so refusing its profile would leave
+ * Macs without any; but nobody should think that keys sent elsewhere arrive here. Turning FileVault on
+ * (`com.apple.MCX.FileVault2`) sends no key anywhere and needs no warning.
+ */
+export const ESCROW_PAYLOAD_TYPES: ReadonlyMap<string, string> = new Map([
+  ['com.apple.security.FDERecoveryKeyEscrow', ESCROWED_ELSEWHERE],
+  ['com.apple.security.FDERecoveryRedirect', ESCROWED_ELSEWHERE],
+]);
+
 /**
  * macOS payload types of one channel only: Apple's schema (macOS 15.1, mdm/profiles, keys devicechannel and userchannel).
  * A Mac refuses the whole profile when one of its payloads is on the wrong channel (PRF-03). `com.apple.MCX` is in

@@ -1,6 +1,16 @@
 import type { Channel } from '../core/enrollment.ts';
 import type { Tx } from '../core/tx.ts';
-import type { IncludeMode, LabelRef, Profile, ProfileVersion, ProfileWithVersions } from './types.ts';
+import type {
+  ChangeKind,
+  DeliveryKind,
+  IncludeMode,
+  LabelRef,
+  PayloadSummary,
+  Profile,
+  ProfileVersion,
+  ProfileWithVersions,
+  SignerSummary,
+} from './types.ts';
 
 /** Targets with labels as ids, as the tables have them. */
 export interface StoredTargets {
@@ -11,49 +21,107 @@ export interface StoredTargets {
   readonly maxOs: string | undefined;
 }
 
-export interface LiveProfile extends StoredTargets {
+/** What a Mac knows a profile by: one per team. */
+export interface SlotKey {
+  readonly channel: Channel;
+  readonly identifier: string;
+}
+
+/** A profile under its lock. */
+export interface LiveProfile extends StoredTargets, SlotKey {
   readonly id: number;
+  readonly teamId: number;
+  readonly slotId: number;
   readonly name: string;
-  readonly currentVersionId: number | undefined;
+  readonly versionId: number;
+  /** These three of the current version. */
+  readonly displayName: string;
+  readonly delivery: DeliveryKind;
+  readonly payloads: readonly PayloadSummary[];
+  readonly deleted: boolean;
 }
 
 export interface NewVersion {
   readonly contentSha256: Buffer;
   readonly original: Buffer;
-  readonly delivery: ProfileVersion['delivery'];
+  readonly delivery: DeliveryKind;
   readonly witnessUuid: string;
   readonly displayName: string;
-  readonly delivered: Buffer;
+  readonly signer: SignerSummary | undefined;
+  readonly payloads: readonly PayloadSummary[];
+  readonly uploadedBy: string;
+  /** The bytes that travel; asked for only where the version is new. */
+  readonly delivered: () => Buffer;
+}
+
+/** Where a profile stood before its PayloadScope changed. */
+export interface MovedFrom {
+  readonly slotId: number;
+  readonly profileId: number;
 }
 
 export interface ProfileStore {
-  /** The slot of an identifier on a channel, made where it is new, and locked: uploads of one identifier go one by one. */
-  slot(tx: Tx, channel: Channel, identifier: string): Promise<number>;
+  /** Changes to the profiles of a team go one by one. False where there is no such team. */
+  lockTeam(tx: Tx, teamId: number): Promise<boolean>;
+  /** Ids by `slotText`, made where they are new, locked in one order whoever asks. */
+  slots(tx: Tx, wanted: readonly SlotKey[]): Promise<ReadonlyMap<string, number>>;
   labels(tx: Tx, names: readonly string[]): Promise<readonly LabelRef[]>;
-  live(tx: Tx, teamId: number, slotId: number): Promise<LiveProfile | undefined>;
-  insert(tx: Tx, profile: { teamId: number; slotId: number; name: string } & StoredTargets, now: Date): Promise<number>;
+  /** Which of these labels exist. */
+  labelsOf(tx: Tx, ids: readonly number[]): Promise<readonly LabelRef[]>;
+  /** Every live profile of the team, by id. */
+  live(tx: Tx, teamId: number): Promise<readonly LiveProfile[]>;
+  /** One profile, deleted or not. */
+  find(tx: Tx, profileId: number): Promise<LiveProfile | undefined>;
+  insert(
+    tx: Tx,
+    profile: { teamId: number; slotId: number; name: string; movedFrom: MovedFrom | undefined } & StoredTargets,
+    now: Date,
+  ): Promise<number>;
   /** The version with this content, stored where it is new. */
   version(tx: Tx, profileId: number, version: NewVersion, now: Date): Promise<number>;
+  /** Whether the profile has such a version; undefined where not. */
+  versionOf(tx: Tx, profileId: number, versionId: number): Promise<ProfileVersion | undefined>;
   /** Versions of other content that a Mac could not tell from this one. */
   sharesWitness(tx: Tx, slotId: number, witnessUuid: string, versionId: number): Promise<boolean>;
-  /** Whether a live profile of the team has this identifier on the other channel. */
-  onOtherChannel(tx: Tx, teamId: number, channel: Channel, identifier: string): Promise<boolean>;
   update(
     tx: Tx,
     profileId: number,
     change: { name: string; versionId: number } & StoredTargets,
     now: Date,
   ): Promise<void>;
-  /** Soft: versions stay, since Macs still report them. False where no live profile has this id. */
-  remove(tx: Tx, profileId: number, now: Date): Promise<{ teamId: number } | undefined>;
+  /** Soft: versions stay, since Macs still report them. */
+  remove(tx: Tx, profileId: number, now: Date): Promise<void>;
+  /** Takes a removal back; its slot must be free. */
+  revive(tx: Tx, profileId: number, now: Date): Promise<void>;
+  note(
+    tx: Tx,
+    profileId: number,
+    line: { change: ChangeKind; by: string; versionId: number },
+    now: Date,
+  ): Promise<void>;
   bumpCatalogue(tx: Tx): Promise<void>;
   /** Every enrolment of the team is evaluated again. */
   markTeamDirty(tx: Tx, teamId: number, reason: string, now: Date): Promise<void>;
 
-  list(teamId: number | undefined): Promise<readonly Profile[]>;
-  get(profileId: number): Promise<ProfileWithVersions | undefined>;
+  list(filter: { teamId: number | undefined; deleted: boolean }): Promise<readonly Profile[]>;
+  /** A live one, or a deleted one where that is asked for. */
+  get(profileId: number, deleted?: boolean): Promise<ProfileWithVersions | undefined>;
   /** The upload of a version, byte for byte. */
   original(profileId: number, versionId: number): Promise<Buffer | undefined>;
   /** The signed bytes that travel. */
   delivered(tx: Tx, versionId: number): Promise<Buffer | undefined>;
+  /** Contents that a live profile of the team has a version of, as `contentText`: these need no new signature. */
+  contents(teamId: number): Promise<ReadonlySet<string>>;
+  /** Current versions of the team from before summaries were kept. */
+  unread(teamId: number): Promise<readonly { profileId: number; versionId: number }[]>;
+  fill(tx: Tx, versionId: number, read: Pick<NewVersion, 'signer' | 'payloads'>): Promise<void>;
+}
+
+/** A key of a map: the channel cannot hold a space. */
+export function slotText({ channel, identifier }: SlotKey): string {
+  return `${channel} ${identifier}`;
+}
+
+export function contentText(slot: SlotKey, contentSha256: Buffer): string {
+  return `${contentSha256.toString('hex')} ${slotText(slot)}`;
 }

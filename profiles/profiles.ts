@@ -1,229 +1,134 @@
-import { createHash } from 'node:crypto';
-import type { Clock } from '../core/clock.ts';
-import type { Channel } from '../core/enrollment.ts';
-import { EspalierError, hasCode } from '../core/errors.ts';
-import type { Tx, UnitOfWork } from '../core/tx.ts';
-import type { MacKey, SigningIdentity } from '../keys/types.ts';
-import { type Delivery, deliveryOf } from './deliver.ts';
-import { parseMobileconfig } from './parse.ts';
-import type { LiveProfile, ProfileStore, StoredTargets } from './ports.ts';
-import { checkTargets, type NamedTargets } from './targets.ts';
-import {
-  type Finding,
-  type Mobileconfig,
-  type Profile,
-  ProfileInvalidError,
-  type ProfileWithVersions,
-} from './types.ts';
-import { validate } from './validate.ts';
+import { EspalierError } from '../core/errors.ts';
+import type { Tx } from '../core/tx.ts';
+import { type CarryOutDeps, type ChangeOptions, createCarryOut, type Planned } from './carry-out.ts';
+import { clashesWith, indexTeam } from './clashes.ts';
+import type { SignedDelivery } from './deliver.ts';
+import { createEdits, type Edits } from './edits.ts';
+import { located } from './finding.ts';
+import { contentText, type ProfileStore } from './ports.ts';
+import { neighbourOf, type PrepareDeps, prepare } from './prepare.ts';
+import { createReplaceSet, type ReplaceSet } from './replace-set.ts';
+import { type Saved, save } from './save.ts';
+import { createSummaries } from './summaries.ts';
+import { checkTargets, type NamedTargets, storedTargets, targetsIn } from './targets.ts';
+import type { Finding, LinesOf, Profile, ProfileWithVersions, SignerSummary } from './types.ts';
+import { createVersionDiff, type VersionDiff } from './version-diff.ts';
 
-export interface ProfilesDeps {
+export interface ProfilesDeps extends Omit<CarryOutDeps, 'store'>, PrepareDeps {
   readonly store: ProfileStore;
-  readonly unitOfWork: UnitOfWork;
-  readonly signer: SigningIdentity;
-  readonly witnessKey: MacKey;
-  readonly clock: Clock;
-  /** The reconciler is woken once the change has committed. */
-  readonly wakeAfter: (tx: Tx) => void;
 }
 
-export interface UploadOptions extends NamedTargets {
+export interface UploadOptions extends NamedTargets, ChangeOptions {
   readonly teamId: number;
   /** PayloadDisplayName where absent. */
   readonly name?: string;
   /** A new version of a live profile keeps what that one is aimed at; the targets given here are for a new profile. */
   readonly keepTargets?: boolean;
+  /** Of a signed upload; absent: as the profile has been delivered so far, verbatim where it is new. */
+  readonly delivery?: SignedDelivery;
 }
 
-export interface Uploaded {
-  readonly profileId: number;
-  readonly versionId: number;
-  readonly identifier: string;
-  readonly outcome: 'created' | 'updated' | 'unchanged';
+export interface Uploaded extends Omit<Saved, 'findings'> {
   readonly warnings: readonly Finding[];
+  readonly linesOf: LinesOf;
+  readonly signer: (SignerSummary & { readonly expired: boolean }) | undefined;
 }
 
-export interface Profiles {
+export interface Profiles extends Edits {
   /**
-   * Create the profile, or a new version of the one with this identifier in the team. All or nothing.
-   * Errors: profile_malformed, profile_invalid (with every finding), label_not_found, request_malformed.
+   * Create the profile, or a new version of the one with this identifier in the team; one on the other channel gives way.
+   * All or nothing. Errors: profile_malformed, profile_invalid (with every finding), label_not_found, team_not_found,
+   * request_malformed.
    */
-  upload(bytes: Buffer, options: UploadOptions): Promise<Uploaded>;
-  /** Every Mac that has it loses it. Errors: profile_not_found. */
-  delete(profileId: number): Promise<void>;
-  list(teamId: number | undefined): Promise<readonly Profile[]>;
+  upload(bytes: Buffer, options: UploadOptions): Promise<Planned<Uploaded>>;
+  /** The whole set of a team. Errors: profile_invalid (with the findings of every entry), conflict, request_malformed. */
+  readonly replaceSet: ReplaceSet;
+  list(teamId: number | undefined, deleted?: boolean): Promise<readonly Profile[]>;
   /** Errors: profile_not_found. */
   get(profileId: number): Promise<ProfileWithVersions>;
   /** The bytes as they were uploaded. Errors: profile_not_found. */
   original(profileId: number, versionId: number): Promise<Buffer>;
+  /** Between two versions of one profile, as they were uploaded. Errors: profile_not_found. */
+  readonly diff: VersionDiff;
   /** What InstallProfile carries. */
   delivered(tx: Tx, versionId: number): Promise<Buffer>;
 }
 
 export function createProfiles(deps: ProfilesDeps): Profiles {
-  const { store, unitOfWork, clock, wakeAfter } = deps;
-  const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest();
+  const { store, clock } = deps;
+  const carryOut = createCarryOut(deps);
+  const readOlder = createSummaries(deps);
 
-  async function targetsOf(tx: Tx, options: UploadOptions): Promise<StoredTargets> {
-    const ids = async (names: readonly string[]): Promise<number[]> => {
-      const found = new Map((await store.labels(tx, names)).map((label) => [label.name, label.id]));
-      return names.map((name) => {
-        const id = found.get(name);
-        if (id === undefined)
-          throw new EspalierError('label_not_found', `there is no label named ${JSON.stringify(name)}`);
-        return id;
-      });
-    };
-    return {
-      includeMode: options.includeMode,
-      includeLabelIds: sorted(await ids(options.includeLabels)),
-      excludeLabelIds: sorted(await ids(options.excludeLabels)),
-      minOs: options.minOs,
-      maxOs: options.maxOs,
-    };
-  }
-
-  /** Before the unit of work: signing and hashing must not keep a transaction open. */
-  function prepare(profile: Mobileconfig, now: Date): Delivery {
-    try {
-      return deliveryOf(profile, { ...deps, sha256 }, now);
-    } catch (cause) {
-      if (!hasCode(cause, 'plist_unencodable')) throw cause;
-      throw new EspalierError('profile_malformed', cause.message, {
-        cause,
-        ...(cause.place === undefined ? {} : { place: cause.place }),
-        fix: 'A binary property list may hold text that XML cannot carry, and profiles are delivered as XML.',
-      });
-    }
-  }
-
-  async function save(
-    tx: Tx,
-    profile: Mobileconfig,
-    delivery: Delivery,
-    options: UploadOptions,
-    now: Date,
-  ): Promise<Omit<Uploaded, 'identifier'>> {
-    const channel: Channel = profile.scope === 'User' ? 'user' : 'device';
-    const slotId = await store.slot(tx, channel, profile.identifier);
-    const live = await store.live(tx, options.teamId, slotId);
-    const targets = options.keepTargets === true && live !== undefined ? targetsIn(live) : await targetsOf(tx, options);
-    const name = options.name ?? live?.name ?? profile.displayName;
-    const profileId = live?.id ?? (await store.insert(tx, { teamId: options.teamId, slotId, name, ...targets }, now));
-    const { original, displayName } = profile;
-    const versionId = await store.version(tx, profileId, { ...delivery, original, displayName }, now);
-    const shared =
-      delivery.delivery === 'verbatim' && (await store.sharesWitness(tx, slotId, delivery.witnessUuid, versionId));
-    const warnings = [
-      ...(shared ? [sharedWitness(delivery.witnessUuid)] : []),
-      ...((await store.onOtherChannel(tx, options.teamId, channel, profile.identifier)) ? [otherChannel(channel)] : []),
-    ];
-    if (live !== undefined && isSame(live, { name, versionId, ...targets })) {
-      return { profileId, versionId, outcome: 'unchanged', warnings };
-    }
-    await store.update(tx, profileId, { name, versionId, ...targets }, now);
-    await store.bumpCatalogue(tx);
-    await store.markTeamDirty(tx, options.teamId, 'profile', now);
-    wakeAfter(tx);
-    return { profileId, versionId, outcome: live === undefined ? 'created' : 'updated', warnings };
+  async function original(profileId: number, versionId: number): Promise<Buffer> {
+    const bytes = await store.original(profileId, versionId);
+    if (bytes === undefined)
+      throw new EspalierError('profile_not_found', `there is no profile ${profileId} with a version ${versionId}`);
+    return bytes;
   }
 
   return {
     async upload(bytes, options) {
       checkTargets(options);
-      const profile = parseMobileconfig(bytes);
-      const findings = validate(profile);
-      if (findings.some((finding) => finding.severity === 'error')) throw new ProfileInvalidError(findings);
+      const { teamId, by = 'admin' } = options;
       const now = clock.now();
-      const delivery = prepare(profile, now);
-      const saved = await unitOfWork.run((tx) => save(tx, profile, delivery, options, now));
-      return { ...saved, identifier: profile.identifier, warnings: [...findings, ...saved.warnings] };
+      const prepared = prepare(bytes, options.delivery, deps, now);
+      await readOlder(teamId);
+      // Before the unit of work, where it is needed at all: signing must not keep a transaction open.
+      const known = await store.contents(teamId);
+      const expected = prepared.delivery(undefined);
+      if (!known.has(contentText(prepared, expected.contentSha256))) expected.delivered();
+
+      const saved = await carryOut(async (tx, at) => {
+        if (!(await store.lockTeam(tx, teamId))) throw noTeam(teamId);
+        const slots = await store.slots(tx, [prepared]);
+        const team = await store.live(tx, teamId);
+        const same = team.filter(({ identifier }) => identifier === prepared.identifier);
+        const live = same.find(({ channel }) => channel === prepared.channel);
+        const gives = live === undefined ? same[0] : undefined;
+        const before = live ?? gives;
+        const targets =
+          options.keepTargets === true && before !== undefined
+            ? targetsIn(before)
+            : await storedTargets(store, tx, options);
+        const name = options.name ?? before?.name ?? prepared.profile.displayName;
+        const one = await save(store, tx, { teamId, prepared, name, targets, live, gives, slots, by }, at);
+        const clashes = clashesWith(neighbourOf(prepared), indexTeam(team));
+        return {
+          teamId,
+          changed: one.outcome !== 'unchanged',
+          answer: { ...one, findings: [...one.findings, ...clashes] },
+        };
+      }, options);
+
+      const { findings, ...rest } = saved;
+      const { profile } = prepared;
+      const signer = profile.signed?.signer;
+      return {
+        ...rest,
+        warnings: [...prepared.findings, ...located(profile, findings)],
+        linesOf: prepared.linesOf,
+        signer: signer && { ...signer, expired: signer.notAfter <= now },
+      };
     },
 
-    async delete(profileId) {
-      await unitOfWork.run(async (tx) => {
-        const now = clock.now();
-        const removed = await store.remove(tx, profileId, now);
-        if (removed === undefined) throw notFound(profileId);
-        await store.bumpCatalogue(tx);
-        await store.markTeamDirty(tx, removed.teamId, 'profile', now);
-        wakeAfter(tx);
-      });
-    },
-
-    list: (teamId) => store.list(teamId),
+    replaceSet: createReplaceSet({ ...deps, carryOut, readOlder }),
+    ...createEdits({ store, carryOut }),
+    list: (teamId, deleted = false) => store.list({ teamId, deleted }),
     async get(profileId) {
-      return (await store.get(profileId)) ?? refuse(notFound(profileId));
+      const profile = await store.get(profileId);
+      if (profile === undefined) throw new EspalierError('profile_not_found', `there is no profile ${profileId}`);
+      return profile;
     },
-    async original(profileId, versionId) {
-      return (await store.original(profileId, versionId)) ?? refuse(noVersion(profileId, versionId));
-    },
+    original,
+    diff: createVersionDiff(original),
     async delivered(tx, versionId) {
-      return (
-        (await store.delivered(tx, versionId)) ??
-        refuse(new EspalierError('internal_error', `profile version ${versionId} has no bytes`))
-      );
+      const bytes = await store.delivered(tx, versionId);
+      if (bytes === undefined) throw new EspalierError('internal_error', `profile version ${versionId} has no bytes`);
+      return bytes;
     },
   };
 }
 
-function targetsIn(live: LiveProfile): StoredTargets {
-  const { includeMode, minOs, maxOs } = live;
-  return {
-    includeMode,
-    includeLabelIds: sorted(live.includeLabelIds),
-    excludeLabelIds: sorted(live.excludeLabelIds),
-    minOs,
-    maxOs,
-  };
-}
-
-function isSame(live: LiveProfile, wanted: { name: string; versionId: number } & StoredTargets): boolean {
-  return (
-    live.currentVersionId === wanted.versionId &&
-    live.name === wanted.name &&
-    live.includeMode === wanted.includeMode &&
-    sorted(live.includeLabelIds).join() === wanted.includeLabelIds.join() &&
-    sorted(live.excludeLabelIds).join() === wanted.excludeLabelIds.join() &&
-    live.minOs === wanted.minOs &&
-    live.maxOs === wanted.maxOs
-  );
-}
-
-function sharedWitness(uuid: string): Finding {
-  return {
-    code: 'witness_shared',
-    severity: 'warning',
-    message: `another version has the PayloadUUID ${uuid} too, so no report can tell them apart; give each version its own`,
-    path: 'PayloadUUID',
-    key: 'PayloadUUID',
-  };
-}
-
-/** Not refused: both may be meant. But an edited PayloadScope does not move a profile, and nobody should think so. */
-function otherChannel(channel: Channel): Finding {
-  const other = channel === 'user' ? 'device' : 'user';
-  return {
-    code: 'other_channel',
-    severity: 'warning',
-    message: `this team has a profile with this identifier on the ${other} channel too; it stays until it is deleted`,
-    path: 'PayloadScope',
-    key: 'PayloadScope',
-  };
-}
-
-function sorted(ids: readonly number[]): number[] {
-  return [...ids].sort((a, b) => a - b);
-}
-
-function notFound(profileId: number): EspalierError {
-  return new EspalierError('profile_not_found', `there is no profile ${profileId}`);
-}
-
-function noVersion(profileId: number, versionId: number): EspalierError {
-  return new EspalierError('profile_not_found', `there is no profile ${profileId} with a version ${versionId}`);
-}
-
-function refuse(error: EspalierError): never {
-  throw error;
+function noTeam(teamId: number): EspalierError {
+  return new EspalierError('team_not_found', `there is no team ${teamId}`);
 }

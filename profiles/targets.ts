@@ -1,4 +1,6 @@
 import { EspalierError } from '../core/errors.ts';
+import type { Tx } from '../core/tx.ts';
+import type { ProfileStore, StoredTargets } from './ports.ts';
 import type { IncludeMode } from './types.ts';
 
 /** Targets as people write them: labels by name. */
@@ -8,6 +10,15 @@ export interface NamedTargets {
   readonly excludeLabels: readonly string[];
   readonly minOs?: string;
   readonly maxOs?: string;
+}
+
+/** A change of targets: what is absent stays, null takes a bound away. */
+export interface TargetsPatch {
+  readonly includeMode?: IncludeMode;
+  readonly includeLabels?: readonly string[];
+  readonly excludeLabels?: readonly string[];
+  readonly minOs?: string | null;
+  readonly maxOs?: string | null;
 }
 
 const OS_VERSION = /^\d{1,3}(\.\d{1,3}){0,2}$/;
@@ -52,4 +63,77 @@ function isEmptyRange(minOs: string | undefined, maxOs: string | undefined): boo
   const [min, max] = [minOs, maxOs].map((version) => version.split('.').map(Number)) as [number[], number[]];
   const at = max.findIndex((part, index) => part !== (min[index] ?? 0));
   return at !== -1 && (min[at] ?? 0) > (max[at] ?? 0);
+}
+
+/**
+ * Targets with a change applied. Labels without a mode keep the mode, or become `any` where there was none; no labels left,
+ * or the mode `none` without labels, is everyone.
+ */
+export function patched(now: NamedTargets, patch: TargetsPatch): NamedTargets {
+  const labels = patch.includeLabels ?? (patch.includeMode === 'none' ? [] : now.includeLabels);
+  const wasNone = now.includeMode === 'none' ? 'any' : now.includeMode;
+  const mode = patch.includeMode ?? (labels.length === 0 ? 'none' : wasNone);
+  const minOs = patch.minOs === undefined ? now.minOs : (patch.minOs ?? undefined);
+  const maxOs = patch.maxOs === undefined ? now.maxOs : (patch.maxOs ?? undefined);
+  return {
+    includeMode: mode,
+    includeLabels: labels,
+    excludeLabels: patch.excludeLabels ?? now.excludeLabels,
+    ...(minOs === undefined ? {} : { minOs }),
+    ...(maxOs === undefined ? {} : { maxOs }),
+  };
+}
+
+/** Names to ids; ids ascend, since their order means nothing. Errors: label_not_found. */
+export async function storedTargets(
+  store: Pick<ProfileStore, 'labels'>,
+  tx: Tx,
+  named: NamedTargets,
+): Promise<StoredTargets> {
+  const names = [...named.includeLabels, ...named.excludeLabels];
+  const found = new Map((names.length === 0 ? [] : await store.labels(tx, names)).map(({ name, id }) => [name, id]));
+  const ids = (labels: readonly string[]): number[] =>
+    labels.map((name) => found.get(name) ?? refuse(name)).sort((a, b) => a - b);
+  return {
+    includeMode: named.includeMode,
+    includeLabelIds: ids(named.includeLabels),
+    excludeLabelIds: ids(named.excludeLabels),
+    minOs: named.minOs,
+    maxOs: named.maxOs,
+  };
+}
+
+export function isSameTargets(one: StoredTargets, other: StoredTargets): boolean {
+  return (
+    one.includeMode === other.includeMode &&
+    sorted(one.includeLabelIds).join() === sorted(other.includeLabelIds).join() &&
+    sorted(one.excludeLabelIds).join() === sorted(other.excludeLabelIds).join() &&
+    one.minOs === other.minOs &&
+    one.maxOs === other.maxOs
+  );
+}
+
+/** The targets of something that has more than targets. */
+export function targetsIn({
+  includeMode,
+  includeLabelIds,
+  excludeLabelIds,
+  minOs,
+  maxOs,
+}: StoredTargets): StoredTargets {
+  return {
+    includeMode,
+    includeLabelIds: sorted(includeLabelIds),
+    excludeLabelIds: sorted(excludeLabelIds),
+    minOs,
+    maxOs,
+  };
+}
+
+function sorted(ids: readonly number[]): number[] {
+  return [...ids].sort((a, b) => a - b);
+}
+
+function refuse(name: string): never {
+  throw new EspalierError('label_not_found', `there is no label named ${JSON.stringify(name)}`);
 }

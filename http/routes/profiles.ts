@@ -2,22 +2,49 @@ import { Router } from 'express';
 import { z } from 'zod';
 import type { Teams } from '../../hosts/teams.ts';
 import type { Profiles } from '../../profiles/profiles.ts';
-import type { Profile, ProfileVersion } from '../../profiles/types.ts';
+import type { Profile } from '../../profiles/types.ts';
+import type { Counters } from '../../reconciler/census.ts';
 import type { ProfileCounts } from '../../reconciler/count.ts';
-import type { Counters } from '../../reconciler/reads.ts';
 import { json } from '../answer.ts';
-import { api, idOf, queryOfShape } from '../api.ts';
-import { renderedFinding } from '../problems.ts';
+import { type ApiCall, api, idOf, jsonBody, queryOfShape } from '../api.ts';
+import { renderedChange, renderedEdit, renderedProfile, renderedUpload, renderedVersion } from '../render-profile.ts';
+
+/** `true` or `false`, and nothing that looks like them. */
+const Flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+/** Of every request that changes profiles. `author` is what the history says; a token is what was checked. */
+const CHANGE = { dry_run: Flag.default(false), author: z.string().min(1).max(255).default('admin') };
+const Change = z.strictObject(CHANGE);
+const Name = z.string().min(1).max(255);
 
 const Upload = z.strictObject({
   team: z.string().default('Default'),
-  name: z.string().min(1).max(255).optional(),
+  name: Name.optional(),
   include: z.enum(['none', 'any', 'all']).optional(),
   min_os: z.string().optional(),
   max_os: z.string().optional(),
+  delivery: z.enum(['verbatim', 'resign']).optional(),
+  ...CHANGE,
 });
 const TARGETING = ['include', 'label', 'exclude_label', 'min_os', 'max_os'];
-const List = z.strictObject({ team: z.string().optional() });
+const List = z.strictObject({ team: z.string().optional(), deleted: Flag.default(false) });
+const Patch = z
+  .strictObject({
+    name: Name.optional(),
+    include: z.enum(['none', 'any', 'all']).optional(),
+    labels: z.array(z.string()).optional(),
+    exclude_labels: z.array(z.string()).optional(),
+    min_os: z.string().nullable().optional(),
+    max_os: z.string().nullable().optional(),
+  })
+  .transform(({ name, include, labels, exclude_labels, min_os, max_os }) => ({
+    ...(name === undefined ? {} : { name }),
+    ...(include === undefined ? {} : { includeMode: include }),
+    ...(labels === undefined ? {} : { includeLabels: labels }),
+    ...(exclude_labels === undefined ? {} : { excludeLabels: exclude_labels }),
+    ...(min_os === undefined ? {} : { minOs: min_os }),
+    ...(max_os === undefined ? {} : { maxOs: max_os }),
+  }));
+const SomePatch = Patch.refine((patch) => Object.keys(patch).length > 0, 'says nothing to change');
 
 export interface ProfileRoutes {
   readonly profiles: Profiles;
@@ -33,10 +60,10 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
     const { asOf, profiles: counted } = await counters();
     const counts = new Map(counted.map((count) => [count.profileId, count]));
     const rendered = list.map((profile) => ({
-      ...renderedProfile(profile, names.get(profile.teamId) ?? ''),
+      ...renderedProfile(profile, names.get(profile.teamId) ?? '', asOf),
       ...renderedCounts(counts.get(profile.id)),
     }));
-    return { as_of: asOf.toISOString(), rendered };
+    return { asOf, rendered };
   }
 
   router.post(
@@ -52,34 +79,34 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
         keepTargets,
         includeLabels,
         excludeLabels: call.query.getAll('exclude_label'),
+        dryRun: wanted.dry_run,
+        by: wanted.author,
         ...(wanted.name === undefined ? {} : { name: wanted.name }),
         ...(wanted.min_os === undefined ? {} : { minOs: wanted.min_os }),
         ...(wanted.max_os === undefined ? {} : { maxOs: wanted.max_os }),
+        ...(wanted.delivery === undefined ? {} : { delivery: wanted.delivery }),
       });
-      return json(uploaded.outcome === 'created' ? 201 : 200, {
-        id: uploaded.profileId,
-        version_id: uploaded.versionId,
-        identifier: uploaded.identifier,
-        outcome: uploaded.outcome,
-        warnings: uploaded.warnings.map(renderedFinding),
-      });
+      const isNew = uploaded.outcome === 'created' || uploaded.outcome === 'moved';
+      return json(isNew && !wanted.dry_run ? 201 : 200, renderedUpload(uploaded));
     }),
   );
   router.get(
     '/profiles',
     api('apiRead', async (call) => {
-      const { team } = queryOfShape(call, List);
-      const list = await profiles.list(team === undefined ? undefined : await teams.idOf(team));
-      const { as_of, rendered } = await withCounts(list);
-      return json(200, { as_of, profiles: rendered });
+      const { team, deleted } = queryOfShape(call, List);
+      const list = await profiles.list(team === undefined ? undefined : await teams.idOf(team), deleted);
+      const { asOf, rendered } = await withCounts(list);
+      return json(200, { as_of: asOf.toISOString(), profiles: rendered });
     }),
   );
   router.get(
     '/profiles/:id',
     api('apiRead', async (call) => {
       const profile = await profiles.get(idOf(call, 'id'));
-      const { as_of, rendered } = await withCounts([profile]);
-      return json(200, { as_of, ...rendered[0], versions: profile.versions.map(renderedVersion) });
+      const { asOf, rendered } = await withCounts([profile]);
+      const versions = profile.versions.map((version) => renderedVersion(version, asOf));
+      const changes = profile.changes.map(renderedChange);
+      return json(200, { as_of: asOf.toISOString(), ...rendered[0], versions, changes });
     }),
   );
   router.get(
@@ -93,51 +120,44 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
       return { status: 200, headers, body };
     }),
   );
+  router.get(
+    '/profiles/:id/versions/:version/diff/:to',
+    api('apiRead', async (call) => {
+      const [id, from, to] = [idOf(call, 'id'), idOf(call, 'version'), idOf(call, 'to')];
+      return json(200, { id, from, to, ...(await profiles.diff(id, from, to)) });
+    }),
+  );
+  router.post(
+    '/profiles/:id/versions/:version/restore',
+    api('apiRead', async (call) => {
+      const version = idOf(call, 'version');
+      return json(200, renderedEdit(await profiles.restoreVersion(idOf(call, 'id'), version, changeOf(call))));
+    }),
+  );
+  router.post(
+    '/profiles/:id/restore',
+    api('apiWrite', async (call) => {
+      const patch = call.body.length === 0 ? {} : jsonBody(call, Patch);
+      return json(200, renderedEdit(await profiles.restore(idOf(call, 'id'), patch, changeOf(call))));
+    }),
+  );
+  router.patch(
+    '/profiles/:id',
+    api('apiWrite', async (call) => {
+      const patch = jsonBody(call, SomePatch);
+      return json(200, renderedEdit(await profiles.edit(idOf(call, 'id'), patch, changeOf(call))));
+    }),
+  );
   router.delete(
     '/profiles/:id',
-    api('apiRead', async (call) => {
-      await profiles.delete(idOf(call, 'id'));
-      return json(200, { id: idOf(call, 'id'), outcome: 'deleted' });
-    }),
+    api('apiRead', async (call) => json(200, renderedEdit(await profiles.delete(idOf(call, 'id'), changeOf(call))))),
   );
   return router;
 }
 
-function renderedProfile(profile: Profile, team: string) {
-  return {
-    id: profile.id,
-    identifier: profile.identifier,
-    name: profile.name,
-    team,
-    channel: profile.channel,
-    include: profile.includeMode,
-    labels: profile.includeLabels.map((label) => label.name),
-    exclude_labels: profile.excludeLabels.map((label) => label.name),
-    min_os: profile.minOs ?? null,
-    max_os: profile.maxOs ?? null,
-    targets: targetsOf(profile),
-    version: renderedVersion(profile.version),
-    updated_at: profile.updatedAt.toISOString(),
-  };
-}
-
-/** One phrase for people. */
-function targetsOf({ includeMode, includeLabels, excludeLabels }: Profile): string {
-  const names = (list: Profile['includeLabels']) => list.map((label) => label.name).join(', ');
-  const include = includeMode === 'none' ? 'everyone' : `${includeMode} of ${names(includeLabels)}`;
-  return excludeLabels.length === 0 ? include : `${include}, not ${names(excludeLabels)}`;
-}
-
-function renderedVersion(version: ProfileVersion) {
-  return {
-    id: version.id,
-    content_sha256: version.contentSha256,
-    delivery: version.delivery,
-    payload_uuid: version.witnessUuid,
-    display_name: version.displayName,
-    size: version.size,
-    created_at: version.createdAt.toISOString(),
-  };
+function changeOf(call: ApiCall) {
+  const { dry_run: dryRun, author: by } = queryOfShape(call, Change);
+  return { dryRun, by };
 }
 
 function renderedCounts(counts: ProfileCounts | undefined) {

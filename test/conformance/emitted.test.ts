@@ -41,7 +41,7 @@ function delivered(bytes: Buffer): Buffer {
     },
     sha256: (content: Buffer) => createHash('sha256').update(content).digest(),
   };
-  return deliveryOf(parseMobileconfig(bytes), deps, new Date('2026-03-01T12:00:00Z')).delivered;
+  return deliveryOf(parseMobileconfig(bytes), deps, new Date('2026-03-01T12:00:00Z'), 'verbatim').delivered();
 }
 
 /** The device's bytes of a command, from the Command dictionary the reconciler's port is given. */

@@ -1,0 +1,159 @@
+import type { Channel } from '../core/enrollment.ts';
+import { EspalierError } from '../core/errors.ts';
+import type { Tx } from '../core/tx.ts';
+import type { CarryOut, ChangeOptions, Planned } from './carry-out.ts';
+import type { LiveProfile, ProfileStore, StoredTargets } from './ports.ts';
+import { sharedWitness } from './save.ts';
+import {
+  checkTargets,
+  isSameTargets,
+  type NamedTargets,
+  patched,
+  storedTargets,
+  type TargetsPatch,
+} from './targets.ts';
+import type { ChangeKind, Finding } from './types.ts';
+
+export interface ProfilePatch extends TargetsPatch {
+  readonly name?: string;
+}
+
+export interface Edited {
+  readonly profileId: number;
+  readonly versionId: number;
+  readonly channel: Channel;
+  readonly identifier: string;
+  readonly outcome: 'updated' | 'unchanged' | 'deleted' | 'restored';
+  readonly warnings: readonly Finding[];
+}
+
+/** Changes of a profile that need no upload. */
+export interface Edits {
+  /** Name and targets. Errors: profile_not_found, label_not_found, request_malformed. */
+  edit(profileId: number, patch: ProfilePatch, options?: ChangeOptions): Promise<Planned<Edited>>;
+  /** Every Mac that has it loses it. Errors: profile_not_found. */
+  delete(profileId: number, options?: ChangeOptions): Promise<Planned<Edited>>;
+  /**
+   * A deleted profile is wanted again as it was, or with other targets. Errors: profile_not_found, label_not_found where a
+   * label it aimed by is gone, profile_identifier_exists where the team has another with this identifier, request_malformed.
+   */
+  restore(profileId: number, patch: ProfilePatch, options?: ChangeOptions): Promise<Planned<Edited>>;
+  /** An older version becomes the current one. Errors: profile_not_found. */
+  restoreVersion(profileId: number, versionId: number, options?: ChangeOptions): Promise<Planned<Edited>>;
+}
+
+export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut: CarryOut }): Edits {
+  /** The profile with its team locked first, as every change locks them. */
+  async function locked(tx: Tx, profileId: number, deleted: boolean): Promise<LiveProfile> {
+    const seen = await store.find(tx, profileId);
+    if (seen !== undefined) await store.lockTeam(tx, seen.teamId);
+    if (seen === undefined || seen.deleted !== deleted) throw notFound(profileId, deleted);
+    return seen;
+  }
+
+  async function namedTargets(tx: Tx, profile: LiveProfile): Promise<NamedTargets> {
+    const ids = [...profile.includeLabelIds, ...profile.excludeLabelIds];
+    const names = new Map((await store.labelsOf(tx, ids)).map(({ id, name }) => [id, name]));
+    const named = (labels: readonly number[]) => labels.map((id) => names.get(id) ?? gone(profile, id));
+    return {
+      includeMode: profile.includeMode,
+      includeLabels: named(profile.includeLabelIds),
+      excludeLabels: named(profile.excludeLabelIds),
+      ...(profile.minOs === undefined ? {} : { minOs: profile.minOs }),
+      ...(profile.maxOs === undefined ? {} : { maxOs: profile.maxOs }),
+    };
+  }
+
+  /** Labels that a patch replaces need not exist any more. */
+  async function targetsAfter(tx: Tx, profile: LiveProfile, patch: ProfilePatch): Promise<StoredTargets> {
+    const kept: LiveProfile = {
+      ...profile,
+      ...(patch.includeLabels === undefined && patch.includeMode !== 'none' ? {} : { includeLabelIds: [] }),
+      ...(patch.excludeLabels === undefined ? {} : { excludeLabelIds: [] }),
+    };
+    const targets = patched({ ...(await namedTargets(tx, kept)), includeMode: profile.includeMode }, patch);
+    checkTargets(targets);
+    return storedTargets(store, tx, targets);
+  }
+
+  return {
+    edit: (profileId, patch, options = {}) =>
+      carryOut(async (tx, now) => {
+        const profile = await locked(tx, profileId, false);
+        const name = patch.name ?? profile.name;
+        const targets = await targetsAfter(tx, profile, patch);
+        if (name === profile.name && isSameTargets(profile, targets)) return worked(profile, 'unchanged');
+        await store.update(tx, profileId, { name, versionId: profile.versionId, ...targets }, now);
+        await store.note(tx, profileId, line('edited', profile, options), now);
+        return worked(profile, 'updated');
+      }, options),
+
+    delete: (profileId, options = {}) =>
+      carryOut(async (tx, now) => {
+        const profile = await locked(tx, profileId, false);
+        await store.remove(tx, profileId, now);
+        await store.note(tx, profileId, line('deleted', profile, options), now);
+        return worked(profile, 'deleted');
+      }, options),
+
+    restore: (profileId, patch, options = {}) =>
+      carryOut(async (tx, now) => {
+        const profile = await locked(tx, profileId, true);
+        const team = await store.live(tx, profile.teamId);
+        const other = team.find(({ identifier }) => identifier === profile.identifier);
+        if (other !== undefined) throw taken(profile, other);
+        const targets = await targetsAfter(tx, profile, patch);
+        const name = patch.name ?? profile.name;
+        await store.revive(tx, profileId, now);
+        await store.update(tx, profileId, { name, versionId: profile.versionId, ...targets }, now);
+        await store.note(tx, profileId, line('restored', profile, options), now);
+        return worked(profile, 'restored');
+      }, options),
+
+    restoreVersion: (profileId, versionId, options = {}) =>
+      carryOut(async (tx, now) => {
+        const profile = await locked(tx, profileId, false);
+        const version = await store.versionOf(tx, profileId, versionId);
+        if (version === undefined)
+          throw new EspalierError('profile_not_found', `there is no profile ${profileId} with a version ${versionId}`);
+        if (versionId === profile.versionId) return worked(profile, 'unchanged');
+        const { name, includeMode, includeLabelIds, excludeLabelIds, minOs, maxOs } = profile;
+        const targets = { includeMode, includeLabelIds, excludeLabelIds, minOs, maxOs };
+        await store.update(tx, profileId, { name, versionId, ...targets }, now);
+        const after = { ...profile, versionId };
+        await store.note(tx, profileId, line('version_restored', after, options), now);
+        const shared =
+          version.delivery === 'verbatim' &&
+          (await store.sharesWitness(tx, profile.slotId, version.witnessUuid, versionId));
+        return worked(after, 'updated', shared ? [sharedWitness(version.witnessUuid)] : []);
+      }, options),
+  };
+}
+
+function worked(profile: LiveProfile, outcome: Edited['outcome'], warnings: readonly Finding[] = []) {
+  const { id: profileId, versionId, channel, identifier, teamId } = profile;
+  const answer: Edited = { profileId, versionId, channel, identifier, outcome, warnings };
+  return { teamId, changed: outcome !== 'unchanged', answer };
+}
+
+function line(change: ChangeKind, { versionId }: LiveProfile, { by = 'admin' }: ChangeOptions) {
+  return { change, by, versionId };
+}
+
+function notFound(profileId: number, deleted: boolean): EspalierError {
+  return new EspalierError('profile_not_found', `there is no ${deleted ? 'deleted ' : ''}profile ${profileId}`);
+}
+
+function taken(profile: LiveProfile, other: LiveProfile): EspalierError {
+  return new EspalierError(
+    'profile_identifier_exists',
+    `profile ${other.id} of this team has the identifier ${profile.identifier} on the ${other.channel} channel`,
+    { fix: `Delete it first, or make an older version of it current.` },
+  );
+}
+
+function gone(profile: LiveProfile, labelId: number): never {
+  throw new EspalierError('label_not_found', `label ${labelId}, by which ${profile.identifier} aimed, is gone`, {
+    fix: 'Say in the request what it shall aim at: {"include": "none"} for everyone, or labels.',
+  });
+}
