@@ -112,10 +112,15 @@ export async function scan(
   teamIds?: readonly number[],
 ): Promise<readonly CountedHost[]> {
   const ofTeams = teamIds === undefined ? sql`true` : sql`r.team_id = any(${sql.val([...teamIds])}::int[])`;
-  const { rows } = await sql<LiteRow & { op_count: number; user_channel: boolean }>`
-    select ${RECON_LITE}, e.channel = 'user' or exists (
+  const { rows } = await sql<LiteRow & { device: number; user_channel: boolean }>`
+    select ${RECON_LITE}, d.id as device, e.channel = 'user' or exists (
         select from enrollment u where u.host_id = e.host_id and u.channel = 'user' and u.state = 'enrolled') as user_channel
     from ${RECON_FROM} where r.enrollment_id > ${after} and ${ofTeams} order by r.enrollment_id limit ${limit}
   `.execute(executor);
-  return rows.map((row) => ({ row: reconRowOf(row), opCount: row.op_count, userChannel: row.user_channel }));
+  return rows.map((row) => ({
+    row: reconRowOf(row),
+    opCount: row.op_count,
+    device: row.device,
+    userChannel: row.user_channel,
+  }));
 }

@@ -11,10 +11,12 @@ import type {
   OpKind,
   OpState,
   OsqueryState,
+  Platform,
   ReconRow,
 } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
 import { CONTENT, type ContentColumns, contentOf } from './reconcile-evidence.ts';
+import { heldElsewhere } from './reconcile-siblings.ts';
 
 interface ReconColumns {
   readonly enrollment_id: number;
@@ -36,6 +38,10 @@ interface ReconColumns {
   readonly profile_list_at: Date | null;
   readonly observed_extra: ExtraProfile[];
   readonly enrollment_profile: string | null;
+  readonly platform: Platform;
+  readonly user_enrollment: boolean;
+  readonly may_manage: boolean;
+  readonly pushable: boolean;
 }
 
 interface OpColumns {
@@ -70,15 +76,20 @@ interface CommandColumns {
   readonly not_now_at: Date | null;
 }
 
+const USER_ENROLLMENT = sql`e.type like 'User Enrollment%'`;
 /** Without `applied`: what the fingerprint test needs. The halves spare the way through bigint. */
 export const RECON_LITE = sql`
   r.enrollment_id, e.generation, e.channel, r.team_id, h.os_version, r.label_ids, r.label_epoch, r.unknown_label_ids,
   (r.applied_fp >> 32)::int as fp_high, ((r.applied_fp << 32) >> 32)::int as fp_low, r.actual_known, r.rev, r.op_count,
-  r.osquery_at, r.osquery_state, r.profile_list_at, d.frozen ->> 'PayloadIdentifier' as enrollment_profile`;
+  r.osquery_at, r.osquery_state, r.profile_list_at, d.frozen ->> 'PayloadIdentifier' as enrollment_profile,
+  h.platform, ${USER_ENROLLMENT} as user_enrollment, pc.topic is not null as pushable,
+  -- A User Enrolment ignores AccessRights; 2 = install and remove profiles (apple-protocol §3.2).
+  ${USER_ENROLLMENT} or coalesce((d.frozen ->> 'AccessRights')::int & 2 = 2, true) as may_manage`;
 const RECON_FULL = sql`${RECON_LITE}, r.applied, r.observed_extra`;
 export const RECON_FROM = sql`
   recon r join enrollment e on e.id = r.enrollment_id and e.state = 'enrolled'
-  join enrollment d on d.id = coalesce(e.device_id, e.id) join host h on h.id = e.host_id`;
+  join enrollment d on d.id = coalesce(e.device_id, e.id) join host h on h.id = e.host_id
+  left join push_certificate pc on pc.topic = e.topic and pc.not_after > now()`;
 const OP = sql`
   o.enrollment_id, o.slot_id, o.op, o.version_id, o.generation, o.enrollment_generation, o.state, o.reason, o.error_chain,
   o.delivery_attempts, o.verify_misses, o.next_at, o.command_uuid, o.acked_at, o.observed_uuid, o.observed_at, o.created_at`;
@@ -107,6 +118,10 @@ export function reconRowOf(row: LiteRow & Partial<ReconColumns>): ReconRow {
     profileListAt: row.profile_list_at ?? undefined,
     observedExtra: row.observed_extra ?? [],
     enrollmentProfile: row.enrollment_profile ?? undefined,
+    platform: row.platform,
+    userEnrollment: row.user_enrollment,
+    mayManageProfiles: row.may_manage,
+    pushable: row.pushable,
   };
 }
 
@@ -156,7 +171,8 @@ export async function readFacts(executor: Executor, enrollments: readonly Enroll
   const commands = await sql<CommandColumns>`
     select ${COMMAND} from command c where c.enrollment_id = any(${ids}) and c.origin = 'reconciler'
   `.execute(executor);
-  return assemble(recon.rows.map(reconRowOf), await readOps(executor, enrollments), commands.rows);
+  const ops = await readOps(executor, enrollments);
+  return assemble(recon.rows.map(reconRowOf), ops, commands.rows, await heldElsewhere(executor, enrollments));
 }
 
 /**
@@ -176,7 +192,7 @@ export async function lockFacts(executor: Executor, enrollments: readonly Enroll
   const { commands, held } = await lockCommands(executor, [...got]);
   for (const id of held) busy.add(id);
   const free = rows.filter((row) => !busy.has(row.enrollment));
-  return { hosts: assemble(free, ops, commands), busy: [...busy] };
+  return { hosts: assemble(free, ops, commands, await heldElsewhere(executor, [...got])), busy: [...busy] };
 }
 
 /** Waits: a device's answer cannot come back later. */
@@ -188,7 +204,7 @@ export async function lockOne(executor: Executor, enrollment: EnrollmentRef): Pr
   `.execute(executor);
   const row = recon.rows[0];
   if (row === undefined) return undefined;
-  const [facts] = assemble([reconRowOf(row)], await readOps(executor, [enrollment]), []);
+  const [facts] = assemble([reconRowOf(row)], await readOps(executor, [enrollment]), [], new Map());
   return facts && { facts, epoch: row.epoch, content: contentOf(row) };
 }
 
@@ -233,11 +249,18 @@ function assemble(
   rows: readonly ReconRow[],
   ops: readonly OpColumns[],
   commands: readonly CommandColumns[],
+  elsewhere: ReadonlyMap<EnrollmentRef, readonly number[]>,
 ): HostFacts[] {
   const hosts = new Map(
     rows.map((row) => [
       row.enrollment,
-      { row, ops: [] as Op[], commands: new Map<string, LiveCommand>(), profileListLive: false },
+      {
+        row,
+        ops: [] as Op[],
+        commands: new Map<string, LiveCommand>(),
+        profileListLive: false,
+        heldElsewhere: elsewhere.get(row.enrollment) ?? [],
+      },
     ]),
   );
   for (const op of ops) hosts.get(op.enrollment_id)?.ops.push(opOf(op));

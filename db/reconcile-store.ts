@@ -4,11 +4,13 @@ import type { ReconcileStore } from '../reconciler/ports.ts';
 import type { CatalogueRows, IncludeMode } from '../reconciler/types.ts';
 import { LABEL_EPOCH } from './catalogue-epoch.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
+import { forgetAnswers, labelTruth } from './label-copies.ts';
 import { auditRows, repairCopies } from './reconcile-audit.ts';
 import { writeContent } from './reconcile-evidence.ts';
 import { reconcileQueue } from './reconcile-queue.ts';
 import { findHost, hostNames, readHost, scan } from './reconcile-read.ts';
 import { lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
+import { queueWaitingFor } from './reconcile-siblings.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
 
 /** PGlite has one session: a device waits as long as a transaction takes (design §5). */
@@ -52,16 +54,15 @@ export function reconcileStore(db: Database): ReconcileStore {
           osquery_at = null, osquery_state = 'never', profile_list_at = null, label_epoch = 0, unknown_label_ids = '{}'
         where enrollment_id = ${enrollment}
       `.execute(executorOf(tx));
+      await forgetAnswers(executorOf(tx), enrollment);
     },
     async ensure(tx, enrollment) {
       await sql`
         insert into recon (enrollment_id, team_id, label_ids, label_epoch, unknown_label_ids)
-        select e.id, h.team_id,
-          coalesce((select array_agg(m.label_id order by m.label_id) from label_member m where m.host_id = h.id), '{}'),
-          coalesce(d.label_epoch, 0), coalesce(d.unknown_label_ids, '{}')
-        from enrollment e join host h on h.id = e.host_id left join recon d on d.enrollment_id = e.device_id
-        where e.id = ${enrollment} and e.state = 'enrolled'
-        on conflict (enrollment_id) do update set team_id = excluded.team_id, label_ids = excluded.label_ids
+        select t.id, h.team_id, t.label_ids, t.label_epoch, t.unknown_label_ids
+        from (${labelTruth(sql`e.id = ${enrollment} and e.state = 'enrolled'`)}) t join host h on h.id = t.host_id
+        on conflict (enrollment_id) do update set team_id = excluded.team_id, label_ids = excluded.label_ids,
+          label_epoch = excluded.label_epoch, unknown_label_ids = excluded.unknown_label_ids
       `.execute(executorOf(tx));
     },
     async drop(tx, enrollment) {
@@ -84,6 +85,7 @@ export function reconcileStore(db: Database): ReconcileStore {
     findHost: (ref) => findHost(db.read, ref),
     readHost: (hostId, now) => readHost(db.read, hostId, now),
     scan: (after, limit, teamIds) => scan(db.read, after, limit, teamIds),
+    queueWaitingFor: (tx, enrollment, slots, now) => queueWaitingFor(executorOf(tx), enrollment, slots, now),
     hostNames: (enrollments) => hostNames(db.read, enrollments),
   };
 }
@@ -103,6 +105,9 @@ interface ProfileColumns {
   readonly min_os: string | null;
   readonly max_os: string | null;
   readonly current_version_id: number;
+  readonly payload_types: string[];
+  readonly target_device_type: number | null;
+  readonly moved_from_slot_id: number | null;
 }
 
 /**
@@ -112,8 +117,9 @@ interface ProfileColumns {
 async function loadCatalogue(executor: Executor): Promise<CatalogueRows> {
   const epoch = await sql<{ epoch: number }>`select epoch from catalogue`.execute(executor);
   const profiles = await sql<ProfileColumns>`
-    select id, team_id, slot_id, name, include_mode, include_label_ids, exclude_label_ids, min_os, max_os, current_version_id
-    from profile where deleted_at is null and current_version_id is not null order by id
+    select p.id, p.team_id, p.slot_id, p.name, p.include_mode, p.include_label_ids, p.exclude_label_ids, p.min_os, p.max_os,
+      p.current_version_id, p.moved_from_slot_id, v.payload_types, v.target_device_type
+    from profile p join profile_version v on v.id = p.current_version_id where p.deleted_at is null order by p.id
   `.execute(executor);
   const versions = await sql<{ id: number; profile_id: number; slot_id: number; witness: string }>`
     select v.id, v.profile_id, p.slot_id, lower(v.witness_uuid) as witness
@@ -139,6 +145,9 @@ async function loadCatalogue(executor: Executor): Promise<CatalogueRows> {
       minOs: row.min_os ?? undefined,
       maxOs: row.max_os ?? undefined,
       versionId: row.current_version_id,
+      payloadTypes: row.payload_types,
+      targetDeviceType: row.target_device_type ?? undefined,
+      movedFromSlotId: row.moved_from_slot_id ?? undefined,
     })),
     versions: versions.rows.map((row) => ({
       id: row.id,

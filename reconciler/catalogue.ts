@@ -14,6 +14,8 @@ export interface Catalogue {
   readonly labels: ReadonlyMap<number, CatalogueLabel>;
   readonly versions: ReadonlyMap<number, IndexedVersion>;
   readonly profiles: readonly CatalogueProfile[];
+  /** Slots that live profiles have moved from. */
+  readonly movedFrom: ReadonlySet<number>;
   /** Every version a slot ever had, in every team, live or not. */
   versionsOfSlot(slotId: number): readonly IndexedVersion[];
   slotNamed(channel: Channel, identifier: string): Slot | undefined;
@@ -50,6 +52,7 @@ export function indexCatalogue(rows: CatalogueRows, digest: Digest, previous?: C
     labels: new Map(rows.labels.map((label) => [label.id, label])),
     versions,
     profiles: rows.profiles,
+    movedFrom: new Set(rows.profiles.flatMap(({ movedFromSlotId: from }) => (from === undefined ? [] : [from]))),
     versionsOfSlot: (slotId) => bySlot.get(slotId) ?? [],
     slotNamed: (channel, identifier) => named.get(name(channel, identifier)),
     profilesOf: (teamId, channel) => byTeam.get(team(teamId, channel)) ?? [],

@@ -2,10 +2,11 @@
 import type { Channel } from '../core/enrollment.ts';
 import { heldVersions } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
-import { judge } from './gate.ts';
-import { type Matcher, matcherOf, NO, UNKNOWN } from './match.ts';
+import { type Matcher, matcherOf, NO } from './match.ts';
+import { pairsOf } from './pairs.ts';
 import { planHost } from './plan.ts';
 import type { ReconcilerSettings } from './settings.ts';
+import { stateOf } from './state.ts';
 import type { CatalogueProfile, HostFacts, PreviewAction, ReconRow } from './types.ts';
 
 export interface Difference {
@@ -69,18 +70,18 @@ interface Act {
 function actsOf(catalogue: Catalogue, facts: HostFacts, now: Date, settings: ReconcilerSettings): Map<number, Act> {
   const held = heldVersions(catalogue, facts.row.applied);
   const plan = planHost(catalogue, facts, now, { ...settings, maxSendsPerHost: Number.POSITIVE_INFINITY });
-  const ops = new Set(facts.ops.map((op) => op.slotId));
+  const ops = new Map(facts.ops.map((op) => [op.slotId, op]));
   const acts = new Map<number, Act>();
   for (const change of plan?.changes ?? []) {
     if (change.kind === 'drop') ops.delete(change.slotId);
-    else ops.add(change.op.slotId);
+    else ops.set(change.op.slotId, change.op);
     if (change.kind === 'send') acts.set(change.op.slotId, sent(change.op, held.get(change.op.slotId)));
   }
-  for (const profile of heldBack(catalogue, facts.row)) {
-    const { slotId, value } = profile;
-    if (acts.has(slotId)) continue;
-    if (value === 'unknown' || !(held.has(slotId) || ops.has(slotId)))
-      acts.set(slotId, { action: 'hold', versionId: undefined });
+  for (const pair of pairsOf(catalogue, { ...facts, ops: [...ops.values()] })) {
+    if (acts.has(pair.slotId)) continue;
+    const { waiting } = stateOf(pair);
+    if (waiting !== undefined || pair.verdict?.value === 'unknown')
+      acts.set(pair.slotId, { action: 'hold', versionId: undefined });
   }
   return acts;
 }
@@ -90,24 +91,12 @@ function sent({ op, versionId }: { op: 'install' | 'remove'; versionId: number }
   return { action: held === undefined ? 'install' : 'replace', versionId };
 }
 
-/** Profiles that the gate neither gives nor simply denies. */
-function* heldBack(catalogue: Catalogue, row: ReconRow): Generator<{ slotId: number; value: 'unknown' | 'no' }> {
-  const { profiles, match } = matcherOf(catalogue, row);
-  const answers = match(row);
-  for (const [index, profile] of profiles.entries()) {
-    if (answers[index] === UNKNOWN) yield { slotId: profile.slotId, value: 'unknown' };
-    else if (answers[index] === NO && isRanged(profile) && judge(profile, row, catalogue.labels).hold !== undefined)
-      yield { slotId: profile.slotId, value: 'no' };
-  }
-}
-
 function meantForUser(catalogue: Catalogue, row: ReconRow): string[] {
   const subject = { ...row, channel: 'user' as const };
   const { profiles, match } = matcherOf(catalogue, subject);
   const answers = match(subject);
-  const barred = new Set([...heldBack(catalogue, subject)].map(({ slotId }) => slotId));
   return profiles.flatMap(({ slotId }, index) =>
-    answers[index] === NO && !barred.has(slotId) ? [] : [catalogue.slots.get(slotId)?.identifier ?? ''],
+    answers[index] === NO ? [] : [catalogue.slots.get(slotId)?.identifier ?? ''],
   );
 }
 
@@ -126,38 +115,28 @@ function pairingOf(before: Matcher, after: Matcher): Pairing {
   return pairing;
 }
 
-/** Both lists are in the order of slots. A profile whose very answer NO can mean something new is looked at closely. */
+/** An answer that is the same for the same version of the same slot leaves the plan as it is. */
 function compile(before: Matcher, after: Matcher): Pairing {
   const place = new Map(before.profiles.map((profile, index) => [profile.slotId, index]));
   const pairs = after.profiles.map((profile, index) => {
     const at = place.get(profile.slotId);
     place.delete(profile.slotId);
-    const was = at === undefined ? undefined : before.profiles[at];
-    return {
-      at,
-      index,
-      same: was?.versionId === profile.versionId,
-      new: isRanged(profile) && !sameRange(was, profile),
-    };
+    return { at, index, same: at !== undefined && isSame(before.profiles[at], profile) };
   });
   const gone = [...place.values()];
   return {
     differs(row, moved) {
       const was = before.match(row);
       const is = after.match(moved);
-      for (const { at, index, same, new: closely } of pairs) {
+      for (const { at, index, same } of pairs) {
         const old = at === undefined ? NO : (was[at] as number);
-        if (is[index] !== old || (old !== NO && !same) || (old === NO && closely)) return true;
+        if (is[index] !== old || (old !== NO && !same)) return true;
       }
       return gone.some((at) => was[at] !== NO);
     },
   };
 }
 
-function isRanged(profile: CatalogueProfile): boolean {
-  return profile.minOs !== undefined || profile.maxOs !== undefined;
-}
-
-function sameRange(one: CatalogueProfile | undefined, other: CatalogueProfile): boolean {
-  return one !== undefined && one.minOs === other.minOs && one.maxOs === other.maxOs;
+function isSame(one: CatalogueProfile | undefined, other: CatalogueProfile): boolean {
+  return one?.versionId === other.versionId && one.movedFromSlotId === other.movedFromSlotId;
 }

@@ -1,5 +1,5 @@
 import type { GateEvidence, GateVerdict } from './gate.ts';
-import type { LiveCommand, Op, OsqueryState, PushSummary, WaitingReason } from './types.ts';
+import type { LiveCommand, Op, OsqueryState, Platform, PushSummary, WaitingReason } from './types.ts';
 import { times } from './words.ts';
 
 export interface ObserverSummary {
@@ -102,7 +102,23 @@ export function observationLine(observer: ObserverSummary, now: Date): EvidenceL
   return line('observation', who === 'osquery' ? OSQUERY[observer.osqueryState] : 'ProfileList answered', at, now);
 }
 
+const PLATFORMS: Readonly<Record<Platform, string>> = {
+  mac: 'a Mac',
+  iphone: 'an iPhone',
+  ipad: 'an iPad',
+  tv: 'an Apple TV',
+  vision: 'an Apple Vision',
+  watch: 'an Apple Watch',
+  '': 'this device',
+};
+
 export function gateSays(evidence: GateEvidence, { labelName }: PairFacts): string {
+  if (evidence.kind === 'platform') {
+    const what = evidence.payloadType === undefined ? 'the profile (TargetDeviceType)' : evidence.payloadType;
+    return `${what} is not for ${PLATFORMS[evidence.platform]}`;
+  }
+  if (evidence.kind === 'user_enrollment')
+    return `${evidence.payloadType} is not allowed in a User Enrolment of ${PLATFORMS[evidence.platform]}`;
   if (evidence.kind === 'os') {
     const range = [
       evidence.minOs === undefined ? '' : `from ${evidence.minOs}`,

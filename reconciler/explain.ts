@@ -1,3 +1,4 @@
+import { SUPERSEDED } from './decide.ts';
 import { DRIFT_WORDS } from './drift-words.ts';
 import { wordsOf } from './errors.ts';
 import {
@@ -9,7 +10,6 @@ import {
   observationLine,
   type PairFacts,
 } from './evidence.ts';
-import { SUPERSEDED } from './plan.ts';
 import { isByHand, NO_OBSERVER, REASONS } from './reasons.ts';
 import { heldOf, stateOf } from './state.ts';
 import type { DriftKind, ObservationReason, Op, PairState, WaitingReason } from './types.ts';

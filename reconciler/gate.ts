@@ -1,3 +1,4 @@
+import { barredByKind, type KindEvidence } from './kind.ts';
 import type { CatalogueLabel, CatalogueProfile, GateSubject, WaitingReason } from './types.ts';
 
 /** Kleene's three values. Unknown keeps the present state, in every mode (design §4). */
@@ -20,12 +21,13 @@ export type GateEvidence =
       readonly minOs: string | undefined;
       readonly maxOs: string | undefined;
       readonly fits: GateValue;
-    };
+    }
+  | KindEvidence;
 
 export interface GateVerdict {
   readonly value: GateValue;
   /** What the host waits for where the answer is not yes; undefined where it is simply not meant. */
-  readonly hold: Extract<WaitingReason, 'label_unknown' | 'os_gate'> | undefined;
+  readonly hold: Extract<WaitingReason, 'label_unknown' | 'os_gate' | 'enrollment_kind_forbids'> | undefined;
   /** Only what decided: the label that excluded, the ones still unknown, the ones that let it in. */
   readonly decidedBy: readonly GateEvidence[];
 }
@@ -39,6 +41,13 @@ export function judge(profile: CatalogueProfile, subject: GateSubject, labels: L
   if (included.value === 'no') return { ...included, hold: undefined };
   const excluded = exclude(profile, subject, labels);
   if (excluded.value === 'no') return { ...excluded, hold: undefined };
+  const kind = barredByKind(profile, subject);
+  if (kind !== undefined)
+    return {
+      value: 'no',
+      hold: kind.kind === 'platform' ? 'os_gate' : 'enrollment_kind_forbids',
+      decidedBy: [kind],
+    };
   const os = osEvidence(profile, subject);
   if (os.fits === 'no') return { value: 'no', hold: 'os_gate', decidedBy: [os] };
   const unknown = [included, excluded].filter((part) => part.value === 'unknown').flatMap((part) => part.decidedBy);

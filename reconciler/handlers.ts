@@ -69,7 +69,10 @@ export function createHandlers(deps: HandlerDeps): ReconcilerHandlers {
       const op = facts.ops.find((one) => one.slotId === effect.op.slot);
       const now = clock.now();
       const change = settle(catalogue, facts.row, op, effect, now, settings);
-      if (change !== undefined) await writeChange(deps, tx, catalogue, facts, change, now);
+      if (change === undefined) return;
+      await writeChange(deps, tx, catalogue, facts, change, now);
+      // The user is there again: what waited for that can go.
+      if (facts.row.channel === 'user') await queue(tx, effect.enrollment, 'user_answered', now);
     },
 
     async onProfilesObserved(tx, { enrollment, source, observation }) {
@@ -133,7 +136,7 @@ function unsettledBy({ ops }: HostFacts, { changes }: FactsChange): ReadonlySet<
 }
 
 async function writeChange(
-  { store }: HandlerDeps,
+  { store, wakeAfter }: HandlerDeps,
   tx: Tx,
   catalogue: Catalogue,
   facts: HostFacts,
@@ -156,6 +159,11 @@ async function writeChange(
     },
     now,
   );
+  // A profile that has moved to another channel waits until this one is rid of it.
+  const rid = change.changes.flatMap((one) =>
+    one.kind === 'drop' && catalogue.movedFrom.has(one.slotId) ? [one.slotId] : [],
+  );
+  if (rid.length > 0 && (await store.queueWaitingFor(tx, facts.row.enrollment, rid, now))) wakeAfter(tx);
 }
 
 /** Most reports say what is known already: then only the observer's time is written. */

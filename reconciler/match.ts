@@ -1,15 +1,18 @@
 import type { Catalogue } from './catalogue.ts';
 import { osFits } from './gate.ts';
+import { barredByKind } from './kind.ts';
 import type { CatalogueProfile, GateSubject } from './types.ts';
 
 export const NO = 0;
-export const UNKNOWN = 1;
-export const YES = 2;
+/** Meant for it, and this kind or version of device cannot have it. */
+export const BARRED = 1;
+export const UNKNOWN = 2;
+export const YES = 3;
 
 /** The gate of a whole team and channel at once. Its answers are those of `judge`, without their reasons. */
 export interface Matcher {
   readonly profiles: readonly CatalogueProfile[];
-  /** NO, UNKNOWN or YES per profile. The array is reused by the next call. */
+  /** NO, BARRED, UNKNOWN or YES per profile. The array is reused by the next call. */
   match(subject: GateSubject): Uint8Array;
 }
 
@@ -45,7 +48,7 @@ function compile(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): M
   const member = new Int32Array(words);
   const unknown = new Int32Array(words);
   const answers = new Uint8Array(profiles.length);
-  const osAnswers = osTable(profiles);
+  const answersByKind = kindTable(profiles);
 
   return {
     profiles,
@@ -59,13 +62,13 @@ function compile(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): M
       for (const id of subject.unknownLabelIds) setLabel(unknown, bits, id);
       for (const id of subject.labelIds) setLabel(member, bits, id);
       for (let word = 0; word < words; word += 1) member[word] = (member[word] as number) & ~(unknown[word] as number);
-      const os = osAnswers(subject.osVersion);
+      const kinds = answersByKind(subject);
       for (let index = 0; index < profiles.length; index += 1) {
         const mode = (profiles[index] as CatalogueProfile).includeMode;
         const at = index * words;
-        let answer = os === undefined ? YES : (os[index] as number);
-        if (answer !== NO && mode !== 'none') answer = Math.min(answer, includes(mode, include, at, member, unknown));
-        if (answer !== NO) answer = Math.min(answer, YES - touches(exclude, at, member, unknown));
+        let answer = mode === 'none' ? YES : includes(mode, include, at, member, unknown);
+        if (answer !== NO) answer = lessExcluded(answer, touches(exclude, at, member, unknown));
+        if (answer !== NO && kinds !== undefined) answer = Math.min(answer, kinds[index] as number);
         answers[index] = answer;
       }
       return answers;
@@ -112,18 +115,34 @@ function masks(
   return all;
 }
 
-/** Verdicts per OS version: a fleet has few. Undefined where no profile of the team has a range. */
-function osTable(profiles: readonly CatalogueProfile[]): (osVersion: string) => Uint8Array | undefined {
-  if (profiles.every((profile) => profile.minOs === undefined && profile.maxOs === undefined)) return () => undefined;
+/** A member of an excluded label is out; one that may be is left open. */
+function lessExcluded(answer: number, excluded: number): number {
+  if (excluded === YES) return NO;
+  return excluded === UNKNOWN ? Math.min(answer, UNKNOWN) : answer;
+}
+
+/** What is the same for all devices of one kind and version: a fleet has few. Undefined where it bars nobody. */
+function kindTable(profiles: readonly CatalogueProfile[]): (subject: GateSubject) => Uint8Array | undefined {
+  const picky = profiles.some(
+    ({ minOs, maxOs, payloadTypes, targetDeviceType }) =>
+      minOs !== undefined || maxOs !== undefined || payloadTypes.length > 0 || targetDeviceType !== undefined,
+  );
+  if (!picky) return () => undefined;
   const table = new Map<string, Uint8Array>();
-  const values = { no: NO, unknown: UNKNOWN, yes: YES };
-  return (osVersion) => {
-    const known = table.get(osVersion);
+  return (subject) => {
+    const key = `${subject.osVersion} ${subject.platform} ${subject.userEnrollment}`;
+    const known = table.get(key);
     if (known !== undefined) return known;
-    const verdicts = Uint8Array.from(profiles, (profile) => values[osFits(osVersion, profile.minOs, profile.maxOs)]);
-    if (table.size < 1000) table.set(osVersion, verdicts);
+    const verdicts = Uint8Array.from(profiles, (profile) => answerByKind(profile, subject));
+    if (table.size < 1000) table.set(key, verdicts);
     return verdicts;
   };
+}
+
+function answerByKind(profile: CatalogueProfile, subject: GateSubject): number {
+  if (barredByKind(profile, subject) !== undefined) return BARRED;
+  const fits = osFits(subject.osVersion, profile.minOs, profile.maxOs);
+  return fits === 'no' ? BARRED : fits === 'unknown' ? UNKNOWN : YES;
 }
 
 function setLabel(mask: Int32Array, bits: ReadonlyMap<number, number>, labelId: number): void {

@@ -138,6 +138,8 @@ export interface HostRead {
 export interface CountedHost {
   readonly row: ReconRow;
   readonly opCount: number;
+  /** Its host's device channel. */
+  readonly device: EnrollmentRef;
   /** Is a user channel of its host live. */
   readonly userChannel: boolean;
 }
@@ -196,6 +198,8 @@ export interface ReconcileStore {
   readHost(hostId: string, now: Date): Promise<HostRead | undefined>;
   /** Enrolments after `after`, ascending; of these teams, where named. */
   scan(after: EnrollmentRef, limit: number, teamIds?: readonly number[]): Promise<readonly CountedHost[]>;
+  /** Queues the other live channels of this enrolment's host, if a live profile has moved away from one of these slots. */
+  queueWaitingFor(tx: Tx, enrollment: EnrollmentRef, slots: readonly number[], now: Date): Promise<boolean>;
   hostNames(
     enrollments: readonly EnrollmentRef[],
   ): Promise<ReadonlyMap<EnrollmentRef, { readonly hostId: string; readonly hostName: string }>>;

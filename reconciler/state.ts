@@ -4,7 +4,9 @@ import type { Op, OpKind, OpState, PairState, WaitingReason } from './types.ts';
 /** Does the device hold the version that is wanted, another one of the slot, or none we know of. */
 export type Held = 'wanted' | 'other' | 'none';
 
-const SETTLED: Readonly<Record<GateValue, Readonly<Record<Held, PairState>>>> = {
+type SettledState = Exclude<PairState, 'verifying' | 'failed' | 'unmanaged'>;
+
+const SETTLED: Readonly<Record<GateValue, Readonly<Record<Held, SettledState>>>> = {
   yes: { wanted: 'verified', other: 'pending', none: 'pending' },
   unknown: { wanted: 'verified', other: 'waiting', none: 'waiting' },
   no: { wanted: 'removing', other: 'removing', none: 'not_in_scope' },
@@ -21,23 +23,32 @@ export interface Pair {
   readonly wantedVersion: number | undefined;
   readonly heldVersion: number | undefined;
   readonly op: Pick<Op, 'op' | 'state'> | undefined;
-  /** What else keeps the reconciler from acting on this enrolment. */
+  /** What else keeps the reconciler from acting on this pair. */
   readonly hold: WaitingReason | undefined;
 }
 
 export interface DerivedState {
   readonly state: PairState;
+  /** Why nothing is sent: always with `waiting`, and with `removing` where the removal cannot be sent. */
   readonly waiting: WaitingReason | undefined;
 }
 
 /** The one function that says what state a pair is in (design §4). Total: the compiler finds a missing combination. */
 export function stateOf(pair: Pair): DerivedState {
   if (pair.op !== undefined) return { state: UNSETTLED[pair.op.op][pair.op.state], waiting: undefined };
-  const gate = pair.verdict?.value ?? 'no';
-  const state = SETTLED[gate][heldOf(pair)];
-  const hold = pair.verdict?.hold ?? pair.hold;
-  if (hold === undefined || !isHeldBack(state, pair)) return { state, waiting: undefined };
-  return { state: 'waiting', waiting: hold };
+  const state = SETTLED[pair.verdict?.value ?? 'no'][heldOf(pair)];
+  switch (state) {
+    case 'verified':
+      return { state, waiting: undefined };
+    case 'removing':
+      return { state, waiting: pair.hold };
+    case 'not_in_scope':
+      // Out of scope for its OS or kind is held, out of scope for its labels is not.
+      return waitingOr(state, pair.verdict?.hold);
+    case 'pending':
+    case 'waiting':
+      return waitingOr(state, pair.hold ?? pair.verdict?.hold);
+  }
 }
 
 export function heldOf({ wantedVersion, heldVersion }: Pick<Pair, 'wantedVersion' | 'heldVersion'>): Held {
@@ -45,7 +56,6 @@ export function heldOf({ wantedVersion, heldVersion }: Pick<Pair, 'wantedVersion
   return heldVersion === wantedVersion ? 'wanted' : 'other';
 }
 
-/** Wanted, not there, no op: something holds it. Out of scope for its OS is held, out of scope for its labels is not. */
-function isHeldBack(state: PairState, { verdict }: Pair): boolean {
-  return state === 'waiting' || state === 'pending' || (state === 'not_in_scope' && verdict?.hold !== undefined);
+function waitingOr(state: PairState, hold: WaitingReason | undefined): DerivedState {
+  return hold === undefined ? { state, waiting: undefined } : { state: 'waiting', waiting: hold };
 }

@@ -91,7 +91,7 @@ function hasPlan(catalogue: Catalogue, facts: HostFacts, now: Date, settings: Re
 }
 
 function alone(row: HostFacts['row']): HostFacts {
-  return { row, ops: [], commands: new Map(), profileListLive: false };
+  return { row, ops: [], commands: new Map(), profileListLive: false, heldElsewhere: [] };
 }
 
 function sum(one: Swept, other: Swept): Swept {

@@ -26,6 +26,11 @@ export interface CatalogueProfile {
   /** Inclusive: `14` holds all of 14.x. */
   readonly maxOs: string | undefined;
   readonly versionId: number;
+  /** PayloadTypes of that version. */
+  readonly payloadTypes: readonly string[];
+  readonly targetDeviceType: number | undefined;
+  /** Where the profile was before its PayloadScope changed: first it goes there, then it comes here (design §4). */
+  readonly movedFromSlotId: number | undefined;
 }
 
 /** One content of one profile, live or not: what a Mac reports must be recognised after a deletion too. */
@@ -122,10 +127,16 @@ export interface ContentEvidence {
   readonly ineffective: readonly IneffectiveVersion[];
 }
 
+/** What kind of device; '' while it has not said. */
+export type Platform = 'mac' | 'iphone' | 'ipad' | 'tv' | 'vision' | 'watch' | '';
+
 /** What the gate reads of one enrolment. */
 export interface GateSubject {
   readonly teamId: number;
   readonly channel: Channel;
+  readonly platform: Platform;
+  /** A User Enrolment, which many payloads are not for. */
+  readonly userEnrollment: boolean;
   /** '' while the host has not said. */
   readonly osVersion: string;
   /** Ascending. */
@@ -150,6 +161,10 @@ export interface ReconRow extends GateSubject {
   readonly osqueryState: OsqueryState;
   readonly profileListAt: Date | undefined;
   readonly observedExtra: readonly ExtraProfile[];
+  /** AccessRights of the enrolment allow installing and removing profiles. */
+  readonly mayManageProfiles: boolean;
+  /** A push certificate of its topic is there and has not expired. */
+  readonly pushable: boolean;
   /** PayloadIdentifier of the enrolment profile, which only lifecycle touches. */
   readonly enrollmentProfile: string | undefined;
 }
@@ -174,6 +189,8 @@ export interface HostFacts {
   readonly commands: ReadonlyMap<string, LiveCommand>;
   /** A ProfileList of ours is already waiting. */
   readonly profileListLive: boolean;
+  /** Slots that profiles have moved from and that another channel of the host holds, or is being rid of. */
+  readonly heldElsewhere: readonly number[];
 }
 
 /** What Apple last said about the enrolment's token, and whether a push waits. */

@@ -51,6 +51,10 @@ export async function makeFleet(db: Database, hosts: number, profilesPerTeam: nu
     select row_number() over (order by id), udid, 'Device', 'device', id, 'enrolled', 1, 'bench', 'token', 'magic', 'link_only'
     from host
   `.execute(db.read);
+  await sql`
+    insert into push_certificate (topic, certificate, sealed_key, not_after, created_at)
+    values ('bench', 'c', 'k', now() + interval '1 year', now())
+  `.execute(db.read);
   const mean = await makeRows(db, hosts);
   await sql`
     update host h set team_id = r.team_id from recon r join enrollment e on e.id = r.enrollment_id
@@ -60,6 +64,10 @@ export async function makeFleet(db: Database, hosts: number, profilesPerTeam: nu
     insert into label_member (label_id, host_id)
     select l, e.host_id from recon r join enrollment e on e.id = r.enrollment_id cross join unnest(r.label_ids) as l
     order by e.host_id, l
+  `.execute(db.read);
+  await sql`
+    insert into host_label (host_id, label_epoch, evaluated_at)
+    select e.host_id, r.label_epoch, now() from recon r join enrollment e on e.id = r.enrollment_id order by e.host_id
   `.execute(db.read);
   await sql`vacuum analyze`.execute(db.read);
   return mean;
@@ -165,6 +173,8 @@ function wanted(catalogue: Catalogue, teamId: number, labelIds: readonly number[
   const subject = {
     teamId,
     channel: 'device',
+    platform: 'mac',
+    userEnrollment: false,
     osVersion: '15.1',
     labelIds,
     labelEpoch: 1,

@@ -4,7 +4,8 @@ import type { Inventory } from '../../hosts/inventory.ts';
 import type { Host } from '../../hosts/types.ts';
 import type { EnrollmentView } from '../../mdm/types.ts';
 import type { EvidenceLine } from '../../reconciler/evidence.ts';
-import type { PairView, ReconcilerReads } from '../../reconciler/reads.ts';
+import type { PairView } from '../../reconciler/page.ts';
+import type { ReconcilerReads } from '../../reconciler/reads.ts';
 import { json } from '../answer.ts';
 import { api, jsonBody, queryOfShape, segment } from '../api.ts';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type GateValue, judge, membership, osFits } from '../../reconciler/gate.ts';
-import { matcherOf, NO, UNKNOWN, YES } from '../../reconciler/match.ts';
-import type { CatalogueProfile, IncludeMode } from '../../reconciler/types.ts';
+import { type GateValue, type GateVerdict, judge, membership, osFits } from '../../reconciler/gate.ts';
+import { BARRED, matcherOf, NO, UNKNOWN, YES } from '../../reconciler/match.ts';
+import type { CatalogueProfile, IncludeMode, Platform } from '../../reconciler/types.ts';
 import { catalogueOf, label, profile, row, slot } from './world.ts';
 
 /** Label 1 holds, 2 does not, 3 is not evaluated, 4 failed, 5 was deleted. */
@@ -78,6 +78,42 @@ describe('the gate', () => {
   });
 });
 
+describe('the kind of device', () => {
+  const on = (platform: Platform, more: Partial<CatalogueProfile>, userEnrollment = false) =>
+    judge(profile(1, more), { ...host, platform, userEnrollment }, catalogue.labels);
+  const FOR_MACS = { payloadTypes: ['com.apple.wifi.managed', 'com.apple.MCX.FileVault2'] };
+  const FOR_PHONES = { payloadTypes: ['com.apple.homescreenlayout'] };
+  test.each<[string, Platform, Partial<CatalogueProfile>, GateValue]>([
+    ['a payload of macOS on a Mac', 'mac', FOR_MACS, 'yes'],
+    ['a payload of macOS on an iPhone', 'iphone', FOR_MACS, 'no'],
+    ['a payload of macOS on what has not said what it is', '', FOR_MACS, 'yes'],
+    ['a payload of iOS on an iPad', 'ipad', FOR_PHONES, 'yes'],
+    ['a payload of iOS on a Mac', 'mac', FOR_PHONES, 'no'],
+    ['a payload nobody knows', 'tv', { payloadTypes: ['com.example.own'] }, 'yes'],
+    ['TargetDeviceType any', 'tv', { targetDeviceType: 0 }, 'yes'],
+    ['TargetDeviceType iPhone and iPad, on an iPad', 'ipad', { targetDeviceType: 1 }, 'yes'],
+    ['TargetDeviceType iPhone and iPad, on a Mac', 'mac', { targetDeviceType: 1 }, 'no'],
+    ['TargetDeviceType Mac, on a Mac', 'mac', { targetDeviceType: 5 }, 'yes'],
+    ['TargetDeviceType HomePod', 'mac', { targetDeviceType: 3 }, 'no'],
+    ['TargetDeviceType that Apple has not given', 'mac', { targetDeviceType: 77 }, 'yes'],
+  ])('%s: %s', (_name, platform, more, value) => {
+    expect(on(platform, more)).toMatchObject({ value, hold: value === 'no' ? 'os_gate' : undefined });
+  });
+
+  test('a User Enrolment is not given what Apple forbids it, and says which payload', () => {
+    expect(on('mac', FOR_MACS, true)).toEqual({
+      value: 'no',
+      hold: 'enrollment_kind_forbids',
+      decidedBy: [{ kind: 'user_enrollment', platform: 'mac', payloadType: 'com.apple.MCX.FileVault2' }],
+    });
+    expect(on('mac', { payloadTypes: ['com.apple.wifi.managed'] }, true).value).toBe('yes');
+  });
+
+  test('whoever is not meant is not barred', () => {
+    expect(on('iphone', { ...FOR_MACS, includeMode: 'any', includeLabelIds: [2] }).hold).toBeUndefined();
+  });
+});
+
 describe('the range of OS versions', () => {
   test.each([
     ['15.1', undefined, undefined, 'yes'],
@@ -104,16 +140,26 @@ const randomProfile = fc.record({
   excludeLabelIds: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, labelIds),
   minOs: fc.constantFrom(undefined, undefined, '14', '15.1'),
   maxOs: fc.constantFrom(undefined, undefined, '14', '15'),
+  payloadTypes: fc.subarray([
+    'com.apple.wifi.managed',
+    'com.apple.MCX',
+    'com.apple.homescreenlayout',
+    'com.example.own',
+  ]),
+  targetDeviceType: fc.constantFrom(undefined, undefined, 0, 1, 5),
 });
 const randomHost = fc.record({
   labelIds: fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 12 }).map((ids) => ids.sort((a, b) => a - b)),
   unknownLabelIds: fc.oneof(fc.constant([]), fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 4 })),
   labelEpoch: fc.integer({ min: 0, max: 6 }),
   osVersion: fc.constantFrom('', '13.5', '14.6', '15', '15.1'),
+  platform: fc.constantFrom<Platform>('mac', 'mac', 'iphone', 'tv', ''),
+  userEnrollment: fc.boolean(),
 });
 // 35 of 40 exist, a third of them younger than some hosts: two words of bits, with holes.
 const labels = Array.from({ length: 35 }, (_, index) => label(index + 1, index % 3 === 0 ? (index % 6) + 1 : 0));
 const values = { no: NO, unknown: UNKNOWN, yes: YES };
+const answerOf = ({ value, hold }: GateVerdict) => (value === 'no' && hold !== undefined ? BARRED : values[value]);
 
 test('the masks of a team answer what the gate answers for each profile', () => {
   fc.assert(
@@ -127,7 +173,7 @@ test('the masks of a team answer what the gate answers for each profile', () => 
         for (const part of hosts) {
           const subject = row(random, part);
           const { profiles: order, match } = matcherOf(random, subject);
-          expect([...match(subject)]).toEqual(order.map((one) => values[judge(one, subject, random.labels).value]));
+          expect([...match(subject)]).toEqual(order.map((one) => answerOf(judge(one, subject, random.labels))));
         }
       },
     ),

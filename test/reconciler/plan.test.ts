@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Catalogue } from '../../reconciler/catalogue.ts';
+import { SUPERSEDED } from '../../reconciler/decide.ts';
 import { judge } from '../../reconciler/gate.ts';
-import { type HostPlan, isSettled, planHost, SUPERSEDED } from '../../reconciler/plan.ts';
+import { type HostPlan, planHost } from '../../reconciler/plan.ts';
 import type { CatalogueProfile, HostFacts, LiveCommand, Op, OpChange } from '../../reconciler/types.ts';
+import { isSettled } from '../../reconciler/wish.ts';
 import { catalogueOf, command, facts, label, later, MINUTE, NOW, op, profile, row, settings, slot } from './world.ts';
 
 const plan = (catalogue: Catalogue, host: HostFacts) => planHost(catalogue, host, NOW, settings);
@@ -31,6 +33,7 @@ function carryOut(host: HostFacts, done: HostPlan): HostFacts {
     ops: [...ops.values()],
     commands,
     profileListLive: host.profileListLive || done.profileList,
+    heldElsewhere: host.heldElsewhere,
   };
 }
 

@@ -6,7 +6,7 @@ import { rehearse } from '../../core/rehearse.ts';
 import type { Tx } from '../../core/tx.ts';
 import { type Database, executorOf } from '../../db/database.ts';
 import { reconcileStore } from '../../db/reconcile-store.ts';
-import type { PairView } from '../../reconciler/reads.ts';
+import type { PairView } from '../../reconciler/page.ts';
 import type { Reconciler } from '../../reconciler/tick.ts';
 import type { IncludeMode, Preview, PreviewChange } from '../../reconciler/types.ts';
 import { eachDatabase } from '../support/databases.ts';

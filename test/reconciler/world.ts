@@ -53,6 +53,9 @@ export function profile(slotId: number, more: Partial<CatalogueProfile> = {}): C
     excludeLabelIds: [],
     minOs: undefined,
     maxOs: undefined,
+    payloadTypes: [],
+    targetDeviceType: undefined,
+    movedFromSlotId: undefined,
     versionId: slotId * 10,
     ...more,
   };
@@ -93,6 +96,10 @@ export function row(catalogue: Catalogue, more: Partial<ReconRow> = {}): ReconRo
     enrollmentGeneration: 1,
     teamId: 1,
     channel: 'device',
+    platform: 'mac',
+    userEnrollment: false,
+    mayManageProfiles: true,
+    pushable: true,
     osVersion: '15.1',
     labelIds: [],
     labelEpoch: 0,
@@ -146,7 +153,13 @@ export function command(uuid: string, more: Partial<LiveCommand> = {}): LiveComm
 }
 
 export function facts(recon: ReconRow, ops: readonly Op[] = [], commands: readonly LiveCommand[] = []): HostFacts {
-  return { row: recon, ops, commands: new Map(commands.map((one) => [one.uuid, one])), profileListLive: false };
+  return {
+    row: recon,
+    ops,
+    commands: new Map(commands.map((one) => [one.uuid, one])),
+    profileListLive: false,
+    heldElsewhere: [],
+  };
 }
 
 export function observed(slotId: number, versionId: number, more: Partial<ObservedProfile> = {}): ObservedProfile {
