@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
-import type { Tx } from '../core/tx.ts';
-import type { HostStore, TeamStore } from '../hosts/ports.ts';
-import type { Hardware, Host, Team } from '../hosts/types.ts';
+import type { HostStore } from '../hosts/ports.ts';
+import type { Hardware, Host } from '../hosts/types.ts';
 import { type Database, executorOf } from './database.ts';
+import { liveTeam, lockHardware } from './host-identity.ts';
 import { resolveHosts } from './host-refs.ts';
+import { KNOWN_MEMBER, labelsOfHost } from './label-read.ts';
 
 interface HostRow {
   id: string;
@@ -24,8 +25,9 @@ interface HostRow {
 const SELECT_HOST = sql`
   select h.id, h.udid, h.serial_number, h.name, h.model, h.product_name, h.os_version, h.build_version, h.team_id,
          t.name as team_name, e.state as enrollment, greatest(s.seen_at, q.seen_at) as last_seen_at,
-         coalesce((select array_agg(l.name order by l.name) from label_member m join label l on l.id = m.label_id
-                   where m.host_id = h.id), '{}') as labels
+         coalesce((select array_agg(l.name order by l.name)
+                   from label_member m join label l on l.id = m.label_id left join host_label hl on hl.host_id = m.host_id
+                   where m.host_id = h.id and ${KNOWN_MEMBER}), '{}') as labels
   from host h join team t on t.id = h.team_id
   left join lateral (
     -- A host may have been enrolled under another UDID before: what is live speaks for it, else the latest.
@@ -46,8 +48,8 @@ export function hostStore(db: Database): HostStore {
         where (${query.after ?? null}::uuid is null or h.id > ${query.after ?? null}::uuid)
           and (${query.team ?? null}::text is null or t.name = ${query.team ?? null})
           and (${query.label ?? null}::text is null or exists (
-            select from label_member m join label l on l.id = m.label_id
-            where m.host_id = h.id and l.name = ${query.label ?? null}))
+            select from label_member m join label l on l.id = m.label_id left join host_label hl on hl.host_id = m.host_id
+            where m.host_id = h.id and l.name = ${query.label ?? null} and ${KNOWN_MEMBER}))
           and (${text ?? null}::text is null or h.name ilike ${`%${text}%`}
             or h.serial_number ilike ${`${text}%`} or h.udid ilike ${`${text}%`})
         order by h.id limit ${query.limit}
@@ -64,7 +66,7 @@ export function hostStore(db: Database): HostStore {
 
     async unknownFilter(query) {
       const { rows } = await sql<{ team: boolean; label: boolean }>`
-        select exists (select from team where name = ${query.team ?? null}) as team,
+        select exists (select from team where name = ${query.team ?? null} and deleted_at is null) as team,
                exists (select from label where name = ${query.label ?? null}) as label
       `.execute(db.read);
       if (query.team !== undefined && rows[0]?.team === false) return 'team';
@@ -86,21 +88,24 @@ export function hostStore(db: Database): HostStore {
       return rows[0]?.id;
     },
 
-    async lockTeam(tx, teamId) {
-      await sql`select from team where id = ${teamId} for no key update`.execute(executorOf(tx));
+    async lockHardware(tx, { hardwareUuid }) {
+      if (hardwareUuid !== undefined) await lockHardware(executorOf(tx), hardwareUuid);
     },
 
     async insert(tx, id, hardware, teamId, now) {
+      const executor = executorOf(tx);
+      const team = await liveTeam(executor, teamId);
       await sql`
         insert into host (id, serial_number, hardware_uuid, name, model, os_version, build_version, team_id, created_at, updated_at)
         values (${id}, ${hardware.serialNumber ?? null}, ${hardware.hardwareUuid ?? null}, ${textOf(hardware, 'name')},
                 ${textOf(hardware, 'model')}, ${textOf(hardware, 'osVersion')}, ${textOf(hardware, 'buildVersion')},
-                ${teamId}, ${now}, ${now})
-      `.execute(executorOf(tx));
+                ${team}, ${now}, ${now})
+      `.execute(executor);
     },
 
     async moveToTeam(tx, hostId, teamId, now) {
       const executor = executorOf(tx);
+      if ((await liveTeam(executor, teamId)) !== teamId) return 'team';
       const { rows } = await sql`
         update host set team_id = ${teamId}, updated_at = ${now} where id = ${hostId} returning 1
       `.execute(executor);
@@ -111,30 +116,10 @@ export function hostStore(db: Database): HostStore {
         )
         insert into recon_queue (enrollment_id, reason, due_at) select enrollment_id, 'team', ${now} from moved
       `.execute(executor);
-      return rows.length > 0;
+      return rows.length > 0 ? undefined : 'host';
     },
-  };
-}
 
-export function teamStore(db: Database): TeamStore {
-  return {
-    async list() {
-      const { rows } = await sql<Team>`
-        select t.id, t.name, count(h.id)::int as hosts from team t left join host h on h.team_id = t.id
-        group by t.id order by t.id
-      `.execute(db.read);
-      return rows;
-    },
-    async byName(name) {
-      const { rows } = await sql<{ id: number }>`select id from team where name = ${name}`.execute(db.read);
-      return rows[0]?.id;
-    },
-    async insert(tx: Tx, name) {
-      const { rows } = await sql<{ id: number }>`
-        insert into team (name) values (${name}) on conflict (name) do nothing returning id
-      `.execute(executorOf(tx));
-      return rows[0]?.id;
-    },
+    labels: (hostId) => labelsOfHost(db.read, hostId),
   };
 }
 

@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
+import type { Tx } from '../core/tx.ts';
 import type { LabelStore } from '../hosts/ports.ts';
-import type { Label } from '../hosts/types.ts';
-import { raiseCatalogueEpoch } from './catalogue-epoch.ts';
-import { type Database, type Executor, executorOf } from './database.ts';
+import { raisedEpoch } from './catalogue-epoch.ts';
+import { type Database, executorOf } from './database.ts';
 import { resolveHosts } from './host-refs.ts';
+import { copyLabels } from './label-copies.ts';
+import { type LabelColumns, labelOf, listLabels, profilesNaming, viewLabel } from './label-read.ts';
+import { announce } from './recon-wave.ts';
 
 /** A host that came or went. */
 interface Changed {
@@ -11,39 +14,69 @@ interface Changed {
 }
 
 export function labelStore(db: Database): LabelStore {
+  /** Copies follow; answers how many hosts changed. */
+  async function copied(tx: Tx, rows: readonly Changed[], now: Date): Promise<number> {
+    const hostIds = rows.map((row) => row.host_id);
+    await copyLabels(executorOf(tx), hostIds, now);
+    return hostIds.length;
+  }
+
   return {
-    async list() {
-      const { rows } = await sql<Label>`
-        select l.id, l.name, l.kind, count(m.host_id)::int as hosts
-        from label l left join label_member m on m.label_id = l.id group by l.id order by l.name
-      `.execute(db.read);
-      return rows;
-    },
+    list: () => listLabels(db.read),
+    view: (name) => viewLabel(db.read, name),
 
     async byName(tx, name) {
-      const { rows } = await sql<Label>`
-        select id, name, kind, 0 as hosts from label where name = ${name} for update
+      const { rows } = await sql<LabelColumns>`
+        select id, name, kind, query, vitals from label where name = ${name} for update
       `.execute(executorOf(tx));
-      return rows[0];
+      return rows[0] && labelOf(rows[0]);
     },
 
-    async insert(tx, name) {
+    async insert(tx, label, epoch) {
       // Epoch 0: a manual label is known on every host from the start, its members are what we wrote.
       const { rows } = await sql<{ id: number }>`
-        insert into label (name, kind, epoch) values (${name}, 'manual', 0) on conflict (name) do nothing returning id
+        insert into label (name, kind, query, vitals, filled, epoch)
+        values (${label.name}, ${label.kind}, ${label.kind === 'dynamic' ? label.query : null},
+                ${label.kind === 'host_vitals' ? JSON.stringify(label.criteria) : null}::jsonb,
+                ${label.kind !== 'host_vitals'}, ${label.kind === 'dynamic' ? epoch : 0})
+        on conflict (name) do nothing returning id
       `.execute(executorOf(tx));
       return rows[0]?.id;
+    },
+
+    async edit(tx, labelId, { name, query, criteria }, epoch) {
+      const executor = executorOf(tx);
+      if (name !== undefined) {
+        const taken = await sql`select from label where name = ${name} and id <> ${labelId}`.execute(executor);
+        if (taken.rows.length > 0) return false;
+        await sql`update label set name = ${name} where id = ${labelId}`.execute(executor);
+      }
+      if (query !== undefined)
+        await sql`update label set query = ${query}, epoch = ${epoch} where id = ${labelId}`.execute(executor);
+      if (criteria !== undefined)
+        await sql`
+          update label set vitals = ${JSON.stringify(criteria)}::jsonb, filled = false, fill_after = null
+          where id = ${labelId}
+        `.execute(executor);
+      return true;
+    },
+
+    async count(tx, kind) {
+      const { rows } = await sql<{ count: number }>`
+        select count(*)::int as count from label where kind = ${kind}
+      `.execute(executorOf(tx));
+      return rows[0]?.count ?? 0;
     },
 
     resolve: (tx, refs) => resolveHosts(executorOf(tx), refs),
 
     async add(tx, labelId, hostIds, now) {
       const { rows } = await sql<Changed>`
-        insert into label_member (label_id, host_id)
-        select ${labelId}, id from unnest(${sql.val([...hostIds])}::uuid[]) as id order by id
+        insert into label_member (label_id, host_id, since)
+        select ${labelId}, id, ${now} from unnest(${sql.val([...hostIds])}::uuid[]) as id order by id
         on conflict do nothing returning host_id
       `.execute(executorOf(tx));
-      return copyToRecon(executorOf(tx), rows, now);
+      return copied(tx, rows, now);
     },
 
     async remove(tx, labelId, hostIds, now) {
@@ -51,7 +84,7 @@ export function labelStore(db: Database): LabelStore {
         delete from label_member where label_id = ${labelId} and host_id = any(${sql.val([...hostIds])}::uuid[])
         returning host_id
       `.execute(executorOf(tx));
-      return copyToRecon(executorOf(tx), rows, now);
+      return copied(tx, rows, now);
     },
 
     async retain(tx, labelId, hostIds, now) {
@@ -60,51 +93,47 @@ export function labelStore(db: Database): LabelStore {
           and not exists (select from unnest(${sql.val([...hostIds])}::uuid[]) as id where id = m.host_id)
         returning host_id
       `.execute(executorOf(tx));
-      return copyToRecon(executorOf(tx), rows, now);
+      return copied(tx, rows, now);
     },
 
-    async usedBy(tx, labelId) {
-      const { rows } = await sql<{ name: string }>`
-        select name from profile
+    usedBy: (tx, labelId) => profilesNaming(executorOf(tx), labelId),
+
+    async detach(tx, labelId, now) {
+      await sql`
+        update profile set include_label_ids = array_remove(include_label_ids, ${labelId}),
+          exclude_label_ids = array_remove(exclude_label_ids, ${labelId}),
+          epoch = (select epoch from catalogue), updated_at = ${now}
         where deleted_at is null and (${labelId} = any(include_label_ids) or ${labelId} = any(exclude_label_ids))
-        order by name
       `.execute(executorOf(tx));
-      return rows.map((row) => row.name);
     },
 
     async drop(tx, labelId, now) {
       const executor = executorOf(tx);
       const { rows } = await sql<Changed>`
-        delete from label_member where label_id = ${labelId} returning host_id
+        with gone as (delete from label_member where label_id = ${labelId} returning host_id),
+        noted as (
+          update host_label set unknown_label_ids = array_remove(unknown_label_ids, ${labelId}),
+            leaving_label_ids = kept.ids, leaving_counts = kept.counts, errors = errors - ${String(labelId)},
+            ask_soon = cardinality(kept.ids) > 0
+          from (
+            select h.host_id, coalesce(array_agg(l.id order by l.id) filter (where l.id <> ${labelId}), '{}') as ids,
+              coalesce(array_agg(l.noes order by l.id) filter (where l.id <> ${labelId}), '{}') as counts
+            from host_label h left join unnest(h.leaving_label_ids, h.leaving_counts) as l (id, noes) on true
+            where ${labelId} = any(h.unknown_label_ids) or ${labelId} = any(h.leaving_label_ids)
+            group by h.host_id
+          ) kept
+          where kept.host_id = host_label.host_id returning host_label.host_id
+        )
+        select host_id from gone union select host_id from noted
       `.execute(executor);
-      await copyToRecon(executor, rows, now);
+      await copied(tx, rows, now);
       await sql`delete from label where id = ${labelId}`.execute(executor);
     },
 
-    bumpCatalogue: raiseCatalogueEpoch,
-  };
-}
+    raiseEpoch: raisedEpoch,
 
-/**
- * `recon.label_ids` as `label_member` has it now, for every channel of these hosts, and their queue rows; answers how many
- * hosts changed. The lock is a statement of its own: one statement would read the members as they were before it waited.
- */
-async function copyToRecon(executor: Executor, changed: readonly Changed[], now: Date): Promise<number> {
-  if (changed.length === 0) return 0;
-  const hostIds = changed.map((row) => row.host_id);
-  const { rows } = await sql<{ enrollment_id: number }>`
-    select r.enrollment_id from recon r join enrollment e on e.id = r.enrollment_id
-    where e.host_id = any(${sql.val(hostIds)}::uuid[]) order by r.enrollment_id for update of r
-  `.execute(executor);
-  const locked = sql.val(rows.map((row) => row.enrollment_id));
-  await sql`
-    with copied as (
-      update recon r set label_ids = coalesce(
-          (select array_agg(m.label_id order by m.label_id) from label_member m where m.host_id = e.host_id), '{}')
-      from enrollment e where e.id = r.enrollment_id and r.enrollment_id = any(${locked}::bigint[])
-      returning r.enrollment_id
-    )
-    insert into recon_queue (enrollment_id, reason, due_at) select enrollment_id, 'label', ${now} from copied
-  `.execute(executor);
-  return changed.length;
+    async markTeams(tx, teamIds, reason, now) {
+      for (const teamId of teamIds) await announce(executorOf(tx), { teamId }, reason, now);
+    },
+  };
 }

@@ -21,12 +21,12 @@ export function mdmStore(db: Database): MdmStore {
 
     async enrol(tx, enrollment, now) {
       const executor = executorOf(tx);
-      const hostId = await hostFor(executor, enrollment, now);
+      const host = await hostFor(executor, enrollment, now);
       const { rows } = await sql<{ id: number }>`
         insert into enrollment (
           enrollment_id, type, channel, host_id, state, generation, topic, frozen, certificate_sha256, binding,
           authenticated_at)
-        select ${enrollment.who.enrollmentId}, ${enrollment.who.type}, 'device', ${hostId}, 'authenticated', 1,
+        select ${enrollment.who.enrollmentId}, ${enrollment.who.type}, 'device', ${host.hostId}, 'authenticated', 1,
           ${enrollment.topic}, ch.frozen, c.sha256, ${enrollment.binding}, ${now}
         from certificate c join scep_challenge ch on ch.id = c.challenge_id
         where c.sha256 = ${enrollment.certificateSha256}
@@ -34,7 +34,7 @@ export function mdmStore(db: Database): MdmStore {
       `.execute(executor);
       const ref = only(rows).id;
       await pin(executor, enrollment.certificateSha256, ref, 'current', now);
-      return ref;
+      return { ref, host };
     },
 
     async reenrol(tx, ref, enrollment, now) {
@@ -52,8 +52,8 @@ export function mdmStore(db: Database): MdmStore {
       `.execute(executor);
       await supersede(executor, enrollment.certificateSha256, ref);
       await pin(executor, enrollment.certificateSha256, ref, 'current', now);
-      await refreshHost(executor, ref, enrollment.facts, now);
-      return { generation: only(rows).generation };
+      const host = await refreshHost(executor, ref, enrollment.facts, now);
+      return { generation: only(rows).generation, host };
     },
 
     async quarantine(tx, certificateSha256, claimed, now) {
@@ -73,9 +73,7 @@ export function mdmStore(db: Database): MdmStore {
       `.execute(executor);
     },
 
-    async refreshHost(tx, ref, facts, now) {
-      await refreshHost(executorOf(tx), ref, facts, now);
-    },
+    refreshHost: (tx, ref, facts, now) => refreshHost(executorOf(tx), ref, facts, now),
 
     async saveToken(tx, ref, push, now) {
       await sql`

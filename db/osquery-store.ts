@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { OsqueryStore } from '../osquery/ports.ts';
+import type { AskedLabel } from '../osquery/types.ts';
 import { type Database, executorOf } from './database.ts';
+import { recordHostFacts } from './host-facts.ts';
 
 export function osqueryStore(db: Database): OsqueryStore {
   return {
@@ -28,29 +30,55 @@ export function osqueryStore(db: Database): OsqueryStore {
         values (${node.keyHash}, ${node.hostId}, ${node.hostIdentifier}, ${node.osqueryVersion}, ${now})
         returning id
       `.execute(executor);
-      return { id: rows[0]?.id ?? 0, hostId: node.hostId, hostIdentifier: node.hostIdentifier };
+      const { hostId, hostIdentifier } = node;
+      return { id: rows[0]?.id ?? 0, hostId, hostIdentifier, labelEpoch: 0, labelsAt: undefined };
     },
 
     async nodeByKey(hash) {
-      const { rows } = await sql<{ id: number; host_id: string; host_identifier: string }>`
-        select id, host_id, host_identifier from osquery_node where node_key_hash = ${hash} and superseded_at is null
+      const { rows } = await sql<{
+        id: number;
+        host_id: string;
+        host_identifier: string;
+        label_epoch: number | null;
+        evaluated_at: Date | null;
+      }>`
+        select n.id, n.host_id, n.host_identifier, l.label_epoch, l.evaluated_at
+        from osquery_node n left join host_label l on l.host_id = n.host_id and l.evaluated_at >= n.enrolled_at
+        where n.node_key_hash = ${hash} and n.superseded_at is null
       `.execute(db.read);
       const row = rows[0];
-      return row && { id: row.id, hostId: row.host_id, hostIdentifier: row.host_identifier };
+      return (
+        row && {
+          id: row.id,
+          hostId: row.host_id,
+          hostIdentifier: row.host_identifier,
+          labelEpoch: row.label_epoch ?? 0,
+          labelsAt: row.evaluated_at ?? undefined,
+        }
+      );
     },
 
-    async recordFacts(tx, hostId, facts, now) {
-      await sql`
-        update host set
-          hardware_uuid = coalesce(${facts.hardwareUuid ?? null}, hardware_uuid),
-          serial_number = coalesce(serial_number, ${facts.serialNumber ?? null}),
-          name = coalesce(${facts.name ?? null}, name),
-          model = coalesce(${facts.model ?? null}, model),
-          os_version = coalesce(${facts.osVersion ?? null}, os_version),
-          build_version = coalesce(${facts.buildVersion ?? null}, build_version),
-          updated_at = ${now}
-        where id = ${hostId}
-      `.execute(executorOf(tx));
+    /** Which machine an agent speaks for was settled when it enrolled, so the hardware UUID is none of these facts. */
+    recordFacts: (tx, hostId, facts, now) => recordHostFacts(executorOf(tx), hostId, facts, now),
+
+    async catalogueEpoch() {
+      const { rows } = await sql<{ epoch: number }>`select epoch from catalogue`.execute(db.read);
+      return rows[0]?.epoch ?? 0;
+    },
+
+    async labelList() {
+      const epoch = await sql<{ epoch: number }>`select epoch from catalogue`.execute(db.read);
+      const { rows } = await sql<AskedLabel>`
+        select id, query, epoch from label where kind = 'dynamic' and query is not null order by id
+      `.execute(db.read);
+      return { epoch: epoch.rows[0]?.epoch ?? 0, labels: rows };
+    },
+
+    async hostsAskedSoon(limit) {
+      const { rows } = await sql<{ host_id: string }>`
+        select host_id from host_label where ask_soon limit ${limit}
+      `.execute(db.read);
+      return rows.map((row) => row.host_id);
     },
 
     async deviceEnrollment(tx, hostId) {

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { ReconRow } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
+import { LABELS_DIFFER, labelTruth } from './label-copies.ts';
 import { idList, type LiteRow, RECON_FROM, RECON_LITE, reconRowOf } from './reconcile-rows.ts';
 
 export async function auditRows(
@@ -16,11 +17,11 @@ export async function auditRows(
   return rows.map((row) => ({ row: reconRowOf(row), opCount: row.op_count }));
 }
 
-/** Team and labels as their sources have them. */
-const TRUTH = sql`
-  select e.id, h.team_id,
-    coalesce((select array_agg(m.label_id order by m.label_id) from label_member m where m.host_id = h.id), '{}') as label_ids
-  from enrollment e join host h on h.id = e.host_id and e.state = 'enrolled'`;
+/** Team and labels as their sources have them, of live enrolments. */
+const truth = (which: ReturnType<typeof sql>) => sql`
+  select t.id, h.team_id, t.label_ids, t.label_epoch, t.unknown_label_ids
+  from (${labelTruth(sql`e.state = 'enrolled' and ${which}`)}) t join host h on h.id = t.host_id`;
+const DIFFER = sql`(r.team_id <> t.team_id or ${LABELS_DIFFER})`;
 
 /**
  * `recon` copies the team and the labels of its host. First the rows are locked, then read again in a statement of its
@@ -32,8 +33,8 @@ export async function repairCopies(
   high: EnrollmentRef,
 ): Promise<readonly EnrollmentRef[]> {
   const suspects = await sql<{ id: number }>`
-    select t.id from (${TRUTH} where e.id >= ${low} and e.id < ${high}) t left join recon r on r.enrollment_id = t.id
-    where r.enrollment_id is null or r.team_id <> t.team_id or r.label_ids <> t.label_ids
+    select t.id from (${truth(sql`e.id >= ${low} and e.id < ${high}`)}) t left join recon r on r.enrollment_id = t.id
+    where r.enrollment_id is null or ${DIFFER}
   `.execute(executor);
   if (suspects.rows.length === 0) return [];
   const ids = idList(suspects.rows.map((row) => row.id));
@@ -41,14 +42,15 @@ export async function repairCopies(
     select enrollment_id from recon where enrollment_id = any(${ids}) order by enrollment_id for update skip locked
   `.execute(executor);
   const updated = await sql<{ id: number }>`
-    update recon r set team_id = t.team_id, label_ids = t.label_ids
-    from (${TRUTH} where e.id = any(${idList(locked.rows.map((row) => row.enrollment_id))})) t
-    where r.enrollment_id = t.id and (r.team_id <> t.team_id or r.label_ids <> t.label_ids)
+    update recon r set team_id = t.team_id, label_ids = t.label_ids, label_epoch = t.label_epoch,
+      unknown_label_ids = t.unknown_label_ids
+    from (${truth(sql`e.id = any(${idList(locked.rows.map((row) => row.enrollment_id))})`)}) t
+    where r.enrollment_id = t.id and ${DIFFER}
     returning r.enrollment_id as id
   `.execute(executor);
   const made = await sql<{ id: number }>`
-    insert into recon (enrollment_id, team_id, label_ids)
-    select t.id, t.team_id, t.label_ids from (${TRUTH} where e.id = any(${ids})) t
+    insert into recon (enrollment_id, team_id, label_ids, label_epoch, unknown_label_ids)
+    select t.id, t.team_id, t.label_ids, t.label_epoch, t.unknown_label_ids from (${truth(sql`e.id = any(${ids})`)}) t
     on conflict (enrollment_id) do nothing
     returning enrollment_id as id
   `.execute(executor);

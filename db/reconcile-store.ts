@@ -118,7 +118,8 @@ async function loadCatalogue(executor: Executor): Promise<CatalogueRows> {
   const epoch = await sql<{ epoch: number }>`select epoch from catalogue`.execute(executor);
   const profiles = await sql<ProfileColumns>`
     select p.id, p.team_id, p.slot_id, p.name, p.include_mode, p.include_label_ids, p.exclude_label_ids, p.min_os, p.max_os,
-      p.current_version_id, p.moved_from_slot_id, v.payload_types, v.target_device_type
+      p.current_version_id, p.moved_from_slot_id, v.target_device_type,
+      array(select distinct t ->> 'type' from jsonb_array_elements(v.payloads) as t order by 1) as payload_types
     from profile p join profile_version v on v.id = p.current_version_id where p.deleted_at is null order by p.id
   `.execute(executor);
   const versions = await sql<{ id: number; profile_id: number; slot_id: number; witness: string }>`

@@ -1,8 +1,9 @@
 import type { Clock, Ids } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
+import { labelDetails } from './label-standing.ts';
 import type { HostQuery, HostStore, WakeAfter } from './ports.ts';
-import type { Hardware, Host } from './types.ts';
+import type { Hardware, Host, LabelDetail } from './types.ts';
 
 export interface InventoryDeps {
   readonly store: HostStore;
@@ -23,10 +24,17 @@ export interface Inventory {
   page(query: HostQuery): Promise<HostPage>;
   /** Errors: host_not_found. */
   get(ref: string): Promise<Host>;
-  /** Errors: host_not_found. */
+  /** Labels that the host has or that are not known of it, by name. */
+  labels(hostId: string): Promise<readonly LabelDetail[]>;
+  /** Errors: host_not_found, team_not_found. */
   moveToTeam(ref: string, teamId: number): Promise<void>;
   /** The host with this hardware, made in this team where there is none: for agents that come before MDM does. */
-  findOrCreate(tx: Tx, hardware: Hardware, teamId: number): Promise<string>;
+  findOrCreate(tx: Tx, hardware: Hardware, teamId: number): Promise<FoundHost>;
+}
+
+export interface FoundHost {
+  readonly hostId: string;
+  readonly made: boolean;
 }
 
 export function createInventory(deps: InventoryDeps): Inventory {
@@ -57,23 +65,28 @@ export function createInventory(deps: InventoryDeps): Inventory {
       return { hosts: page, next: hosts.length > query.limit ? page.at(-1)?.id : undefined };
     },
     get,
+    async labels(hostId) {
+      const { labels, labelEpoch } = await store.labels(hostId);
+      return labelDetails(labels, labelEpoch);
+    },
     async moveToTeam(ref, teamId) {
       const { id } = await get(ref);
       await unitOfWork.run(async (tx) => {
-        if (!(await store.moveToTeam(tx, id, teamId, clock.now())))
-          throw new EspalierError('host_not_found', `host ${id} is gone`);
+        const missing = await store.moveToTeam(tx, id, teamId, clock.now());
+        if (missing === 'host') throw new EspalierError('host_not_found', `host ${id} is gone`);
+        if (missing === 'team') throw new EspalierError('team_not_found', 'the team has just been deleted');
         wakeAfter(tx);
       });
     },
     async findOrCreate(tx, hardware, teamId) {
       const known = await store.match(tx, hardware);
-      if (known !== undefined) return known;
-      await store.lockTeam(tx, teamId);
+      if (known !== undefined) return { hostId: known, made: false };
+      await store.lockHardware(tx, hardware);
       const meanwhile = await store.match(tx, hardware);
-      if (meanwhile !== undefined) return meanwhile;
-      const id = ids.uuid();
-      await store.insert(tx, id, hardware, teamId, clock.now());
-      return id;
+      if (meanwhile !== undefined) return { hostId: meanwhile, made: false };
+      const hostId = ids.uuid();
+      await store.insert(tx, hostId, hardware, teamId, clock.now());
+      return { hostId, made: true };
     },
   };
 }

@@ -8,7 +8,7 @@ import { EMPTY } from './answer.ts';
 import { giveBootstrapToken, sealedColumn, storeBootstrapToken, type TokenVault } from './bootstrap-token.ts';
 import { type Act, decide, type Tabled } from './enrollment.ts';
 import type { DeviceIdentity } from './identity.ts';
-import type { ApplyEffects, NewEnrollment } from './ports.ts';
+import type { ApplyEffects, ChangedHost, NewEnrollment } from './ports.ts';
 import { runAgain } from './try-again.ts';
 import type { CheckinMessage, DeviceResponse, EnrollmentRecord, Known } from './types.ts';
 
@@ -159,6 +159,9 @@ async function carryOut(
 const ended = (refs: readonly EnrollmentRef[]): Effect[] =>
   refs.map((enrollment) => ({ kind: 'enrollment_ended', enrollment }));
 
+const changed = (host: ChangedHost | undefined): Effect[] =>
+  host === undefined ? [] : [{ kind: 'host_facts_changed', ...host }];
+
 const live = (enrollment: EnrollmentRef): Effect[] => [
   { kind: 'enrollment_live', enrollment, first: true },
   // The device does not poll by itself after enrolling (§2.1).
@@ -188,18 +191,22 @@ async function enrol(
     newHostId: ids.uuid(),
   };
   if (act.kind === 'enrol') {
-    const ref = await store.enrol(tx, enrollment, now);
-    return { effects: [...ended(gone), { kind: 'enrollment_started', enrollment: ref, generation: 1 }] };
+    const { ref, host } = await store.enrol(tx, enrollment, now);
+    // The host first: whoever judges it waits for changes of labels, which wait for what an enrolment locks.
+    return {
+      effects: [...changed(host), ...ended(gone), { kind: 'enrollment_started', enrollment: ref, generation: 1 }],
+    };
   }
   const { ref } = device(known);
   const users = await store.endUsers(tx, ref, now);
-  const { generation } = await store.reenrol(tx, ref, enrollment, now);
-  return { effects: [...ended([...gone, ...users]), { kind: 'enrollment_started', enrollment: ref, generation }] };
+  const { generation, host } = await store.reenrol(tx, ref, enrollment, now);
+  const started: Effect = { kind: 'enrollment_started', enrollment: ref, generation };
+  return { effects: [...changed(host), ...ended([...gone, ...users]), started] };
 }
 
 async function refresh({ store }: CheckInDeps, tx: Tx, { message, known, now }: Occasion): Promise<Outcome> {
-  if (message.type === 'Authenticate') await store.refreshHost(tx, device(known).ref, message.facts, now);
-  return NOTHING;
+  if (message.type !== 'Authenticate') return NOTHING;
+  return { effects: changed(await store.refreshHost(tx, device(known).ref, message.facts, now)) };
 }
 
 async function goLive(deps: CheckInDeps, tx: Tx, { message, known, now }: Occasion, first: boolean): Promise<Outcome> {

@@ -1,4 +1,4 @@
-import type { Effect } from '../core/effects.ts';
+import type { EnrollmentEffect } from '../core/effects.ts';
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { PlistDict } from '../plist/types.ts';
 import { observationOf } from './profile-list.ts';
@@ -63,7 +63,7 @@ function isWeighty(command: Pick<LiveCommand, 'op' | 'requestType'>): boolean {
 }
 
 export interface Consequences {
-  readonly effects: readonly Effect[];
+  readonly effects: readonly EnrollmentEffect[];
   /** Setup Assistant was told to go on (TOK-07). */
   readonly configured: boolean;
 }
@@ -75,7 +75,7 @@ export function consequencesOf(
   report: Finished,
   dict: PlistDict,
 ): Consequences {
-  const effects: Effect[] = [];
+  const effects: EnrollmentEffect[] = [];
   if (command.op !== undefined) {
     effects.push({
       kind: 'op_settled',

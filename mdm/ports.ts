@@ -108,6 +108,17 @@ export interface UserTokenUpdate extends PushTriple {
   readonly topic: string;
 }
 
+/** A host whose facts are other than they were. */
+export interface ChangedHost {
+  readonly hostId: string;
+  readonly osChanged: boolean;
+}
+
+export interface Reenrolled {
+  readonly generation: number;
+  readonly host: ChangedHost | undefined;
+}
+
 export interface MdmStore {
   /** What a decision about this message reads, with the certificate's and the enrolments' rows locked. */
   known(
@@ -119,14 +130,16 @@ export interface MdmStore {
   /** The device channel a certificate is pinned to, for results that do not say whose they are. */
   pinnedDevice(tx: Tx, certificateSha256: Buffer): Promise<EnrollmentRef | undefined>;
 
-  enrol(tx: Tx, enrollment: NewEnrollment, now: Date): Promise<EnrollmentRef>;
+  /** With the host it belongs to, whose facts may be new. */
+  enrol(tx: Tx, enrollment: NewEnrollment, now: Date): Promise<{ ref: EnrollmentRef; host: ChangedHost }>;
   /** A new generation: queue cancelled, tokens dropped, earlier certificates superseded. `frozen` from the challenge. */
-  reenrol(tx: Tx, ref: EnrollmentRef, enrollment: NewEnrollment, now: Date): Promise<{ generation: number }>;
+  reenrol(tx: Tx, ref: EnrollmentRef, enrollment: NewEnrollment, now: Date): Promise<Reenrolled>;
   quarantine(tx: Tx, certificateSha256: Buffer, claimed: EnrollmentRef, now: Date): Promise<void>;
   /** Pin a renewed certificate without making it the current one yet. */
   renew(tx: Tx, certificateSha256: Buffer, ref: EnrollmentRef, now: Date): Promise<void>;
   promote(tx: Tx, certificateSha256: Buffer, ref: EnrollmentRef, now: Date): Promise<void>;
-  refreshHost(tx: Tx, ref: EnrollmentRef, facts: DeviceFacts, now: Date): Promise<void>;
+  /** Undefined where the facts say nothing new. */
+  refreshHost(tx: Tx, ref: EnrollmentRef, facts: DeviceFacts, now: Date): Promise<ChangedHost | undefined>;
 
   /** The device channel is live. */
   saveToken(tx: Tx, ref: EnrollmentRef, push: PushTriple, now: Date): Promise<void>;

@@ -1,4 +1,4 @@
-import type { Effect } from '../core/effects.ts';
+import type { EnrollmentEffect } from '../core/effects.ts';
 import type { Log } from '../core/log.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import { consequencesOf, PUSH_FOR_DEFERRED } from './command.ts';
@@ -39,7 +39,7 @@ export function settleTogether(deps: SettleDeps, items: readonly Polled[], now: 
 export async function settle(deps: SettleDeps, tx: Tx, items: readonly Polled[]): Promise<readonly boolean[]> {
   const rows = items.map(({ row }) => row);
   const found = rows.some(({ turn }) => turn === 'finished') ? await deps.commands.reported(tx, rows) : [];
-  const effects: Effect[] = [];
+  const effects: EnrollmentEffect[] = [];
   for (const [index, { read }] of items.entries()) {
     const reported = found[index];
     if (reported !== undefined) effects.push(...(await follow(deps, tx, read, reported)));
@@ -59,7 +59,7 @@ async function follow(
   tx: Tx,
   { who, report, dict }: Readable,
   { enrollment, command }: ReportedCommand,
-): Promise<readonly Effect[]> {
+): Promise<readonly EnrollmentEffect[]> {
   if (report.kind !== 'finished') return [];
   if (report.outcome === 'Unknown' || report.outcome === 'CommandFormatError') {
     // A mistake of ours, or a word of Apple's that is new: somebody should look (§2.1, CMD-07).

@@ -2,12 +2,14 @@ import type { Clock, Random } from '../core/clock.ts';
 import type { Effect, EnrollmentEffect } from '../core/effects.ts';
 import type { Log } from '../core/log.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
+import { createLabelAsks } from './label-asks.ts';
 import { hashOf, newNodeKey } from './node-key.ts';
 import { createNodes } from './nodes.ts';
 import type { ApplyEffects, HostMatcher, OsqueryStore } from './ports.ts';
 import { QUERIES, type QueryName } from './queries.ts';
+import { readLabelReports } from './read-labels.ts';
 import { agentFacts, readReport, record, text } from './read-report.ts';
-import type { AgentAnswer, AgentReport } from './types.ts';
+import type { AgentAnswer, AgentReport, OsqueryNode } from './types.ts';
 import { type NamedQuery, userProfilesQuery } from './user-profiles.ts';
 
 export interface OsqueryDeps {
@@ -21,6 +23,7 @@ export interface OsqueryDeps {
   /** Milliseconds: how often agents ask for queries. */
   readonly intervalMs: number;
   readonly profilesEveryMs: number;
+  readonly labelsEveryMs: number;
 }
 
 export type AgentEndpoint = 'enroll' | 'config' | 'distributed/read' | 'distributed/write' | 'log';
@@ -34,6 +37,7 @@ const UNAVAILABLE: AgentAnswer = { status: 503, body: { error: 'the server canno
 /** osquery's TLS API (osquery wiki, remote deployment). osquery reads the JSON, not the HTTP status. */
 export function createOsqueryService(deps: OsqueryDeps) {
   const nodes = createNodes(deps);
+  const labels = createLabelAsks({ ...deps, everyMs: deps.labelsEveryMs, soonMs: deps.intervalMs });
 
   async function enroll(body: Readonly<Record<string, unknown>>): Promise<AgentAnswer> {
     const secret = text(body['enroll_secret']);
@@ -49,7 +53,7 @@ export function createOsqueryService(deps: OsqueryDeps) {
     const enrolled = await deps.unitOfWork.run(async (tx) => {
       const teamId = await deps.store.teamOfSecret(tx, hashOf(secret));
       if (teamId === undefined) return false;
-      const hostId = await deps.hosts.findOrCreate(tx, { hardwareUuid: hostIdentifier, ...facts }, teamId);
+      const { hostId, made } = await deps.hosts.findOrCreate(tx, { hardwareUuid: hostIdentifier, ...facts }, teamId);
       const node = {
         keyHash: hashOf(key.reveal()),
         hostId,
@@ -57,6 +61,7 @@ export function createOsqueryService(deps: OsqueryDeps) {
         osqueryVersion: facts.osqueryVersion ?? '',
       };
       await deps.store.addNode(tx, node, deps.clock.now());
+      if (made) await deps.applyEffects(tx, [{ kind: 'host_facts_changed', hostId, osChanged: false }]);
       return true;
     });
     if (!enrolled) {
@@ -75,11 +80,13 @@ export function createOsqueryService(deps: OsqueryDeps) {
     return { status: 200, body: { options } };
   }
 
-  async function distributedRead(nodeKey: string, hostId: string): Promise<AgentAnswer> {
+  async function distributedRead(nodeKey: string, node: OsqueryNode): Promise<AgentAnswer> {
     const due = nodes.due(nodeKey);
-    if (due.length === 0) return { status: 200, body: { queries: {} } };
-    const users = due.includes('espalier_profiles') && nodes.hasUserProfiles(nodeKey) ? await usersQueries(hostId) : [];
-    const all = [...due.map((name: QueryName) => ({ name, ...QUERIES[name] })), ...users];
+    const asked = await labels.due(node);
+    if (due.length === 0 && asked.length === 0) return { status: 200, body: { queries: {} } };
+    const users =
+      due.includes('espalier_profiles') && nodes.hasUserProfiles(nodeKey) ? await usersQueries(node.hostId) : [];
+    const all = [...due.map((name: QueryName) => ({ name, ...QUERIES[name] })), ...users, ...asked];
     const pick = (part: 'sql' | 'discovery') => Object.fromEntries(all.map((query) => [query.name, query[part]]));
     return { status: 200, body: { queries: pick('sql'), discovery: pick('discovery') } };
   }
@@ -105,21 +112,30 @@ export function createOsqueryService(deps: OsqueryDeps) {
 
   async function distributedWrite(
     nodeKey: string,
-    hostId: string,
+    node: OsqueryNode,
     body: Readonly<Record<string, unknown>>,
   ): Promise<AgentAnswer> {
+    const { hostId } = node;
     const report = readReport(body);
+    const answered = readLabelReports(body);
     // Which machine an agent speaks for was settled when it enrolled; no later report moves it (S16).
     const { hardwareUuid, ...facts } = report.facts;
     const hasFacts = hardwareUuid !== undefined || Object.keys(facts).length > 0;
     const { profiles, users, policies, hasUserProfiles } = report;
     const observes = profiles !== undefined || users.length > 0 || policies !== undefined;
-    if (observes || hasFacts) {
+    if (observes || hasFacts || answered.length > 0) {
       await deps.unitOfWork.run(async (tx) => {
-        if (hasFacts) await deps.store.recordFacts(tx, hostId, facts, deps.clock.now());
-        const effects = observes ? await observations(tx, hostId, report) : [];
+        const changed = hasFacts ? await deps.store.recordFacts(tx, hostId, facts, deps.clock.now()) : undefined;
+        const effects: Effect[] = [
+          ...(changed === undefined ? [] : [{ kind: 'host_facts_changed', hostId, ...changed } as const]),
+          ...answered.map((one) => ({ kind: 'labels_answered', hostId, ...one }) as const),
+          ...(observes ? await observations(tx, hostId, report) : []),
+        ];
         if (effects.length > 0) await deps.applyEffects(tx, effects);
       });
+    }
+    for (const { epoch, answers } of answered) {
+      labels.reported(node, { epoch, failed: answers.some((one) => one.answer === 'error') });
     }
     nodes.reported(nodeKey, { profiles: profiles !== undefined, hasUserProfiles, details: hasFacts });
     return EMPTY;
@@ -139,9 +155,9 @@ export function createOsqueryService(deps: OsqueryDeps) {
           case 'config':
             return config();
           case 'distributed/read':
-            return await distributedRead(nodeKey, node.hostId);
+            return await distributedRead(nodeKey, node);
           case 'distributed/write':
-            return await distributedWrite(nodeKey, node.hostId, body);
+            return await distributedWrite(nodeKey, node, body);
           case 'log':
             return EMPTY;
         }
@@ -151,7 +167,12 @@ export function createOsqueryService(deps: OsqueryDeps) {
       }
     },
     /** Reads which hosts wait for evidence; run by a job. */
-    refresh: () => nodes.refreshVerifying(),
+    async refresh(): Promise<void> {
+      await nodes.refreshVerifying();
+      await labels.refreshSoon();
+    },
+    /** Reads whether labels have changed; run by a job each second. */
+    refreshLabels: () => labels.refreshList(),
     flush: () => nodes.flushSeen(),
     /** A new secret that agents of a team enrol with; shown once. */
     async createSecret(teamId: number): Promise<string> {

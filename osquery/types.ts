@@ -6,6 +6,16 @@ export interface OsqueryNode {
   readonly id: number;
   readonly hostId: string;
   readonly hostIdentifier: string;
+  /** Up to where the host's labels were known, and when they were asked, when this was read. */
+  readonly labelEpoch: number;
+  readonly labelsAt: Date | undefined;
+}
+
+/** A label with a query, as of the epoch of the catalogue that it was made or edited in. */
+export interface AskedLabel {
+  readonly id: number;
+  readonly query: string;
+  readonly epoch: number;
 }
 
 /** Facts an agent reports at enrolment and with its details; absent ones change nothing. */

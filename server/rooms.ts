@@ -3,7 +3,8 @@ import { parseCertificate } from '../cms/x509.ts';
 import type { Tx } from '../core/tx.ts';
 import { commandStore } from '../db/command-store.ts';
 import { enrolledOnOtherTopic } from '../db/enrollment-facts.ts';
-import { hostStore, teamStore } from '../db/host-store.ts';
+import { hostStore } from '../db/host-store.ts';
+import { labelAnswerStore } from '../db/label-answer-store.ts';
 import { labelStore } from '../db/label-store.ts';
 import { mdmStore } from '../db/mdm-store.ts';
 import { osqueryStore } from '../db/osquery-store.ts';
@@ -12,7 +13,11 @@ import { pushCertificateStore, pushStore } from '../db/push-store.ts';
 import { originalOf } from '../db/reconcile-evidence.ts';
 import { reconcileStore } from '../db/reconcile-store.ts';
 import { certificateStore, enrollLinkStore } from '../db/scep-store.ts';
+import { teamStore } from '../db/team-store.ts';
+import { vitalsStore } from '../db/vitals-store.ts';
+import { createLabelFiller } from '../hosts/fill-labels.ts';
 import { createInventory } from '../hosts/inventory.ts';
+import { createLabelHandlers } from '../hosts/label-handlers.ts';
 import { createLabels } from '../hosts/labels.ts';
 import { createTeams } from '../hosts/teams.ts';
 import type { Metrics } from '../http/metrics.ts';
@@ -23,6 +28,7 @@ import { createOsqueryService } from '../osquery/service.ts';
 import { createPolicyExpectations } from '../profiles/policy-expectations.ts';
 import { createProfiles } from '../profiles/profiles.ts';
 import { createReconciler } from '../reconciler/tick.ts';
+import type { PreviewChange } from '../reconciler/types.ts';
 import { createEnrollLinks } from '../scep/enroll-links.ts';
 import { createScepService } from '../scep/service.ts';
 import { createCertificateSigner } from '../scep/signer.ts';
@@ -62,6 +68,12 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
   });
 
   const wakeAfter = (tx: Tx) => unitOfWork.afterCommit(tx, reconcilerWake);
+  const reconcileRows = reconcileStore(db);
+  // What a dry run needs: the catalogue as it would be, and the planner's word on it.
+  const rehearsal = {
+    catalogueRows: (tx: Tx) => reconcileRows.loadCatalogue(tx),
+    preview: (change: PreviewChange) => reconciler.preview(change),
+  };
   const profiles = createProfiles({
     store: profileStore(db),
     unitOfWork,
@@ -69,9 +81,10 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     witnessKey: keys.mac('witness'),
     clock,
     wakeAfter,
+    ...rehearsal,
   });
   const reconciler = createReconciler({
-    store: reconcileStore(db),
+    store: reconcileRows,
     // The commands of a batch are committed with their pushes in the outbox; the pusher learns of them here.
     unitOfWork: {
       async run(work) {
@@ -99,6 +112,14 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     reconciler.wake();
   }
 
+  const vitals = vitalsStore(db);
+  const labelHandlers = createLabelHandlers({
+    answers: labelAnswerStore(db),
+    vitals,
+    clock,
+    confirmNo: settings.LABEL_CONFIRM_NO,
+    wakeAfter,
+  });
   const { handlers } = reconciler;
   const applyEffects = createEffects({
     async push(tx, { enrollment, reason, later }) {
@@ -111,6 +132,8 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     enrollment_ended: handlers.onEnrollmentEnded,
     op_settled: handlers.onOpSettled,
     profiles_observed: handlers.onProfilesObserved,
+    labels_answered: labelHandlers.onLabelsAnswered,
+    host_facts_changed: labelHandlers.onHostFactsChanged,
     policies_observed: handlers.onPoliciesObserved,
   });
 
@@ -154,8 +177,9 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     clock,
   });
 
-  const teams = createTeams({ store: teamStore(db), unitOfWork });
-  const labels = createLabels({ store: labelStore(db), unitOfWork, clock, wakeAfter });
+  const teams = createTeams({ store: teamStore(db), unitOfWork, clock, wakeAfter, ...rehearsal });
+  const labels = createLabels({ store: labelStore(db), unitOfWork, clock, wakeAfter, ...rehearsal });
+  const labelFiller = createLabelFiller({ store: vitals, unitOfWork, clock, wakeAfter });
   const inventory = createInventory({ store: hostStore(db), unitOfWork, clock, ids, wakeAfter });
   const osquery = createOsqueryService({
     store: osqueryStore(db),
@@ -167,6 +191,7 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     log,
     intervalMs: settings.OSQUERY_INTERVAL_MS,
     profilesEveryMs: Math.max(settings.OSQUERY_INTERVAL_MS, settings.RECONCILE_INTERVAL_MS * 10),
+    labelsEveryMs: settings.LABEL_INTERVAL_MS,
   });
 
   return {
@@ -183,6 +208,8 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     enroll,
     teams,
     labels,
+    labelHandlers,
+    labelFiller,
     inventory,
     osquery,
   };

@@ -44,6 +44,8 @@ const Shape = z.strictObject({
   PROFILE_LIST_DELAY_MS: milliseconds(0).default(120_000),
   NO_OBSERVER_AFTER_MS: milliseconds(1000).default(86_400_000),
   OSQUERY_INTERVAL_MS: milliseconds(500).default(60_000),
+  LABEL_INTERVAL_MS: milliseconds(1000).default(3_600_000),
+  LABEL_CONFIRM_NO: z.coerce.number().int().min(1).max(10).default(2),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 

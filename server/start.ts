@@ -16,6 +16,7 @@ import { enrollLinkRoutes } from '../http/routes/enroll-links.ts';
 import { hostRoutes } from '../http/routes/hosts.ts';
 import { labelRoutes } from '../http/routes/labels.ts';
 import { osquerySecretRoutes } from '../http/routes/osquery-secrets.ts';
+import { profileSetRoutes } from '../http/routes/profile-sets.ts';
 import { profileRoutes } from '../http/routes/profiles.ts';
 import { pushCertificateRoutes } from '../http/routes/push-certificates.ts';
 import { teamRoutes } from '../http/routes/teams.ts';
@@ -65,6 +66,10 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
       () => rooms.reconciler.stop(),
     );
     undo.push(() => rooms.osquery.flush());
+    undo.push(
+      () => rooms.labelHandlers.flush(),
+      () => rooms.labelFiller.stop(),
+    );
 
     const devices = tlsServer(
       deviceListener({
@@ -128,6 +133,7 @@ async function listenAdmin(foundation: Foundation, metrics: ReturnType<typeof cr
         teamId,
       }),
       profileRoutes({ profiles: rooms.profiles, counters: rooms.reconciler.reads.counters, teams: rooms.teams }),
+      profileSetRoutes({ profiles: rooms.profiles, teams: rooms.teams }),
       labelRoutes({ labels: rooms.labels }),
       teamRoutes({ teams: rooms.teams }),
       commandRoutes({
@@ -158,6 +164,10 @@ function jobsOf({ settings, db, clock }: Foundation, rooms: Rooms) {
       everyMs: Math.min(settings.OSQUERY_INTERVAL_MS, 5 * SECOND),
       run: rooms.osquery.refresh,
     },
+    // Hosts are asked for a new label at the latest this much later.
+    { name: 'osquery: labels', everyMs: SECOND, run: rooms.osquery.refreshLabels },
+    { name: 'labels: last answers', everyMs: 5 * SECOND, run: rooms.labelHandlers.flush },
+    { name: 'labels: filling', everyMs: SECOND, run: rooms.labelFiller.fill },
     { name: 'osquery: last seen', everyMs: 5 * SECOND, run: rooms.osquery.flush },
     { name: 'push: outbox', everyMs: SECOND, run: rooms.pusher.drain },
     { name: 'push: silent Macs', everyMs: 60 * SECOND, run: rooms.pusher.sweep },

@@ -18,6 +18,10 @@ export async function plantUnsettled(db: Database): Promise<void> {
   await sql`
     update recon set unknown_label_ids = label_ids[1:1] where enrollment_id % 100 = 13 and cardinality(label_ids) > 0
   `.execute(db.read);
+  await sql`
+    update host_label l set unknown_label_ids = r.unknown_label_ids from recon r join enrollment e on e.id = r.enrollment_id
+    where l.host_id = e.host_id and r.unknown_label_ids <> '{}'
+  `.execute(db.read);
   await sql`vacuum analyze`.execute(db.read);
 }
 

@@ -4,8 +4,10 @@ import { monotonicIds } from '../../core/ids.ts';
 import { systemClock, systemRandom } from '../../core/system.ts';
 import type { Tx } from '../../core/tx.ts';
 import type { Database } from '../../db/database.ts';
-import { hostStore, teamStore } from '../../db/host-store.ts';
+import { hostStore } from '../../db/host-store.ts';
 import { labelStore } from '../../db/label-store.ts';
+import { reconcileStore } from '../../db/reconcile-store.ts';
+import { teamStore } from '../../db/team-store.ts';
 import { createInventory } from '../../hosts/inventory.ts';
 import { createLabels } from '../../hosts/labels.ts';
 import type { HostStore } from '../../hosts/ports.ts';
@@ -24,8 +26,15 @@ eachDatabase((kind, open) => {
   const wakeAfter = () => {
     wakes += 1;
   };
-  const labels = () => createLabels({ store: labelStore(db), unitOfWork: db, clock: { now: () => NOW }, wakeAfter });
-  const teams = () => createTeams({ store: teamStore(db), unitOfWork: db });
+  const deps = () => ({
+    unitOfWork: db,
+    clock: { now: () => NOW },
+    wakeAfter,
+    catalogueRows: (tx: Tx) => reconcileStore(db).loadCatalogue(tx),
+    preview: () => Promise.reject(new Error('nothing is planned here')),
+  });
+  const labels = () => createLabels({ store: labelStore(db), ...deps() });
+  const teams = () => createTeams({ store: teamStore(db), ...deps() });
   const inventory = (store: HostStore = hostStore(db)) =>
     createInventory({
       store,
@@ -57,7 +66,7 @@ eachDatabase((kind, open) => {
   describe('labels', () => {
     it('members, their copies and the queue change together, and only where something changed', async () => {
       const [a, b] = [await withRecon(), await withRecon()];
-      const id = await labels().create('Laptops');
+      const { id } = await labels().create({ name: 'Laptops' });
       expect(await labels().setHosts('Laptops', [a.udid, b.hostId, a.udid])).toEqual({ added: 2, removed: 0 });
       expect((await recon(a.enrollment))?.label_ids).toEqual([id]);
       expect(await queued(a.enrollment)).toEqual(['label']);
@@ -72,7 +81,7 @@ eachDatabase((kind, open) => {
 
     it('one unknown host refuses the whole call, names it and changes nothing', async () => {
       const a = await withRecon();
-      await labels().create('Whole');
+      await labels().create({ name: 'Whole' });
       await expect(labels().setHosts('Whole', [a.udid, 'NOPE'])).rejects.toMatchObject({
         code: 'host_not_found',
         message: expect.stringContaining('"NOPE"'),
@@ -82,16 +91,16 @@ eachDatabase((kind, open) => {
     });
 
     it('refuses a second label of a name, and names nobody can read', async () => {
-      await labels().create(' Twice ');
-      await expect(labels().create('Twice')).rejects.toMatchObject({ code: 'label_exists' });
+      await labels().create({ name: ' Twice ' });
+      await expect(labels().create({ name: 'Twice' })).rejects.toMatchObject({ code: 'label_exists' });
       for (const name of ['', '   ', 'a\nb', '\ud800', 'x'.repeat(256)]) {
-        await expect(labels().create(name)).rejects.toMatchObject({ code: 'request_malformed' });
+        await expect(labels().create({ name })).rejects.toMatchObject({ code: 'request_malformed' });
       }
     });
 
     it('a label that a profile aims by is not deleted; another one takes its members with it', async () => {
       const a = await withRecon();
-      const id = await labels().create('Aimed');
+      const { id } = await labels().create({ name: 'Aimed' });
       await labels().setHosts('Aimed', [a.udid]);
       await sql`
         with s as (insert into slot (kind, channel, identifier) values ('mdm', 'device', 'aimed.profile') returning id)
@@ -111,7 +120,7 @@ eachDatabase((kind, open) => {
 
     it('a member list replaces the one before: who stays is not touched, who goes and who comes is queued', async () => {
       const [a, b, c] = [await withRecon(), await withRecon(), await withRecon()];
-      const id = await labels().create('Replaced');
+      const { id } = await labels().create({ name: 'Replaced' });
       await labels().setHosts('Replaced', [a.udid, b.udid]);
       for (const { enrollment } of [a, b, c]) await queued(enrollment);
       expect(await labels().setHosts('Replaced', [b.udid, c.udid])).toEqual({ added: 1, removed: 1 });
@@ -130,7 +139,7 @@ eachDatabase((kind, open) => {
       const [a, b, c, d, e] = hosts as [EnrolledHost, EnrolledHost, EnrolledHost, EnrolledHost, EnrolledHost];
       const serial = (await inventory().get(c.hostId)).serialNumber ?? '';
       await sql`update host set name = 'only-one' where id = ${d.hostId}`.execute(db.read);
-      await labels().create('Refs');
+      await labels().create({ name: 'Refs' });
       const refs = [a.hostId.toUpperCase(), b.udid.toLowerCase(), serial, 'only-one'];
       expect(await labels().addHosts('Refs', refs)).toEqual({ added: 4, removed: 0 });
       await sql`update host set name = 'only-one' where id = ${e.hostId}`.execute(db.read);
@@ -150,7 +159,7 @@ eachDatabase((kind, open) => {
     it('two changes of one host at once leave the copy equal to the members', async () => {
       const a = await withRecon();
       const names = ['c1', 'c2', 'c3', 'c4', 'c5', 'c6'];
-      for (const name of names) await labels().create(name);
+      for (const name of names) await labels().create({ name });
       await Promise.all(names.map((name) => labels().addHosts(name, [a.udid])));
       await Promise.all([labels().removeHosts('c1', [a.udid]), labels().removeHosts('c2', [a.udid])]);
       const { rows } = await sql<{
@@ -162,7 +171,7 @@ eachDatabase((kind, open) => {
 
     it.skipIf(kind === 'pglite')('a change that waited for another copies the members as they are then', async () => {
       const a = await withRecon();
-      const ids = [await labels().create('first'), await labels().create('second')];
+      const ids = [(await labels().create({ name: 'first' })).id, (await labels().create({ name: 'second' })).id];
       const add = (tx: Tx, id: number | undefined) => labelStore(db).add(tx, id ?? 0, [a.hostId], NOW);
       const gates: (() => void)[] = [];
       const [added, mayCommit] = [0, 1].map(() => new Promise<void>((resolve) => gates.push(resolve)));
@@ -234,7 +243,7 @@ eachDatabase((kind, open) => {
         inventory().page({ team, label, text: undefined, after: undefined, limit: 1 });
       await expect(page('Nope', undefined)).rejects.toMatchObject({ code: 'team_not_found' });
       await expect(page(undefined, 'Nope')).rejects.toMatchObject({ code: 'label_not_found' });
-      await labels().create('Empty so far');
+      await labels().create({ name: 'Empty so far' });
       expect(await page('Default', 'Empty so far')).toEqual({ hosts: [], next: undefined });
     });
 
@@ -266,7 +275,9 @@ eachDatabase((kind, open) => {
       const a = await withRecon();
       const match = (hardwareUuid: string, serialNumber?: string) =>
         db.run((tx) =>
-          inventory().findOrCreate(tx, { hardwareUuid, ...(serialNumber === undefined ? {} : { serialNumber }) }, 1),
+          inventory()
+            .findOrCreate(tx, { hardwareUuid, ...(serialNumber === undefined ? {} : { serialNumber }) }, 1)
+            .then((found) => found.hostId),
         );
       expect(await match(a.udid)).toBe(a.hostId);
       // Two virtual machines may share a serial number: their UUIDs tell them apart.
@@ -298,7 +309,8 @@ eachDatabase((kind, open) => {
           },
         });
         const made = await Promise.all([1, 2].map(() => db.run((tx) => racing.findOrCreate(tx, hardware, 1))));
-        expect(made[0]).toBe(made[1]);
+        expect(made[0]?.hostId).toBe(made[1]?.hostId);
+        expect(made.map((one) => one.made).sort()).toEqual([false, true]);
       });
     }
   });

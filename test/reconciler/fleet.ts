@@ -218,6 +218,11 @@ export class Fleet {
         insert into label_member (label_id, host_id) select id, ${mac.hostId} from unnest(${sql.val([...members])}::int[]) as id
       `.execute(executor);
       await sql`
+        insert into host_label (host_id, label_epoch, unknown_label_ids)
+        select ${mac.hostId}, epoch, ${sql.val([...failed])}::int[] from catalogue
+        on conflict (host_id) do update set label_epoch = excluded.label_epoch, unknown_label_ids = excluded.unknown_label_ids
+      `.execute(executor);
+      await sql`
         update recon set label_ids = ${sql.val([...members].sort((a, b) => a - b))}::int[], label_epoch = (select epoch from catalogue),
           unknown_label_ids = ${sql.val([...failed])}::int[]
         where enrollment_id in (select id from enrollment where host_id = ${mac.hostId})

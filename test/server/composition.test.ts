@@ -118,6 +118,8 @@ describe('effects', () => {
       op_settled: note,
       profiles_observed: note,
       policies_observed: note,
+      labels_answered: note,
+      host_facts_changed: note,
     });
     const effects: readonly Effect[] = [
       { kind: 'enrollment_live', enrollment: 1, first: true },
