@@ -17,7 +17,7 @@ const PROFILE_COLUMNS = [
 ] as const;
 
 export interface TableOptions {
-  /** False: osquery without the extension that brings macos_profiles. */
+  /** False: osquery without the extension that brings macos_profiles and munki_info. */
   readonly profiles: boolean;
   /** The newer extension's last column. */
   readonly checksum: boolean;
@@ -44,6 +44,7 @@ export function agentTables(mac: SimulatedMac, options: TableOptions): ReadonlyM
   ]);
   const columns = options.checksum ? [...PROFILE_COLUMNS, 'payload_checksum'] : [...PROFILE_COLUMNS];
   if (options.profiles) tables.set('macos_profiles', { columns, rows: () => mac.profiles('device').map(profileRow) });
+  if (options.profiles) tables.set('munki_info', single(MUNKI));
   if (options.profiles && options.orbit) tables.set('macos_user_profiles', userProfiles(mac));
   for (const name of options.without) tables.delete(name);
   return tables.set('osquery_registry', registry([...tables.keys(), 'osquery_registry']));
@@ -124,6 +125,19 @@ const DISK: Row = {
   uid: '',
   user_uuid: '',
   filevault_status: 'off',
+};
+
+/** Munki's last run, as the macadmins extension reads it from ManagedInstallReport.plist. */
+const MUNKI: Row = {
+  console_user: '',
+  end_time: '2026-01-05 09:12:44 +0000',
+  errors: '',
+  manifest_name: 'site_default',
+  problem_installs: '',
+  start_time: '2026-01-05 09:12:01 +0000',
+  success: 'true',
+  version: '6.6.3',
+  warnings: '',
 };
 
 const POLICY_COLUMNS = ['domain', 'uuid', 'name', 'value', 'username', 'manual'] as const;

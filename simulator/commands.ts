@@ -71,7 +71,8 @@ export async function execute(device: Device, channel: Channel, command: PlistDi
   const requestType = command.get('RequestType');
   const store = device.channel(channel);
   if (typeof requestType !== 'string' || store === undefined) return formatError;
-  if (drawNotNow(device.faults, device.random, requestType)) {
+  const isLocked = channel === 'user' && device.faults.userLocked;
+  if (isLocked || drawNotNow(device.faults, device.random, requestType)) {
     device.emit({ kind: 'fault', fault: 'NotNow' });
     return { status: 'NotNow' };
   }

@@ -14,6 +14,8 @@ export type MacEvent =
       readonly channel: Channel;
       readonly commandUuid: string;
       readonly requestType: string;
+      /** It had been handed out before. */
+      readonly again: boolean;
     }
   | {
       readonly kind: 'answered';

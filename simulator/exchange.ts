@@ -81,8 +81,9 @@ export class Exchange {
 
   async #carryOut({ commandUuid, requestType, command }: ReceivedCommand): Promise<CommandResult> {
     const device = this.#device;
-    device.emit({ kind: 'command', channel: this.#channel, commandUuid, requestType });
     const before = device.answered.get(answeredKey({ channel: this.#channel, commandUuid }));
+    const again = before !== undefined;
+    device.emit({ kind: 'command', channel: this.#channel, commandUuid, requestType, again });
     this.#judgeDelivery(commandUuid, before);
     const result = await execute(device, this.#channel, command);
     // Removed from under us: a renewal was answered 401.

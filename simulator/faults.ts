@@ -14,6 +14,8 @@ export interface MacFaults {
   readonly lies: boolean;
   /** So many InstallProfiles are acknowledged while an older copy stays (restored from a backup, if there was none). */
   readonly staleInstalls: number;
+  /** Nobody has unlocked the user's keychain: their channel answers NotNow to everything. */
+  readonly userLocked: boolean;
   /** A push finds the Mac asleep. */
   readonly asleep: number;
   /** How long it then sleeps, in milliseconds. */
@@ -27,6 +29,7 @@ export const HONEST: MacFaults = {
   duplicateReport: 0,
   lies: false,
   staleInstalls: 0,
+  userLocked: false,
   asleep: 0,
   asleepMs: 2_000,
 };

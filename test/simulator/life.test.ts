@@ -138,6 +138,17 @@ it('MAC-94 what another server left stays through enrolling, is reported, and is
   expect(held(mac)).toEqual(['left-over']);
 });
 
+it('MAC-98 a user whose keychain is locked answers NotNow to everything, the device channel does not', async () => {
+  const mac = await enrolled({ user, faults: { userLocked: true }, sleep: () => new Promise(() => undefined) });
+  server.add({ RequestType: 'ProfileList' });
+  for (const channel of ['user', 'device'] as const) {
+    const update = server.messages('TokenUpdate').find((message) => message.has('UserID') === (channel === 'user'));
+    mac.push(mac.token(channel) ?? '', String(update?.get('PushMagic')));
+    await mac.quiet();
+  }
+  expect(server.results.map((result) => result.get('Status'))).toEqual(['NotNow', 'Acknowledged']);
+});
+
 it('MAC-97 the channel of a user who is logged out is silent until they log in; the device goes on', async () => {
   const mac = await enrolled({ user });
   mac.logOut();
