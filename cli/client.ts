@@ -13,6 +13,7 @@ export interface Client {
   get(route: string): Promise<unknown>;
   post(route: string, body: unknown): Promise<unknown>;
   put(route: string, body: unknown): Promise<unknown>;
+  patch(route: string, body: unknown): Promise<unknown>;
   delete(route: string): Promise<unknown>;
   upload(route: string, body: Uint8Array, contentType: string): Promise<unknown>;
 }
@@ -74,6 +75,7 @@ export function clientFor(dataFolder: string): Client {
     get: (route) => call('GET', route),
     post: (route, body) => call('POST', route, JSON.stringify(body), 'application/json'),
     put: (route, body) => call('PUT', route, JSON.stringify(body), 'application/json'),
+    patch: (route, body) => call('PATCH', route, JSON.stringify(body), 'application/json'),
     delete: (route) => call('DELETE', route),
     upload: (route, body, contentType) => call('POST', route, body, contentType),
   };

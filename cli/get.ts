@@ -11,6 +11,15 @@ const Host = z.object({
   team: z.string(),
   enrollment: z.string(),
 });
+const DriftItem = z.object({
+  host_name: z.string(),
+  host_id: z.string(),
+  channel: z.string(),
+  kind: z.string(),
+  identifier: z.string(),
+  seen_at: z.string().nullable(),
+});
+const DriftPage = z.object({ drift: z.array(DriftItem), next_cursor: z.string().nullable() });
 const Page = z.object({ hosts: z.array(Host), next_cursor: z.string().nullable() });
 const Profile = z.object({
   id: z.number(),
@@ -29,7 +38,7 @@ const MAX_PAGES = 10_000;
 export function addGet(program: Command): void {
   program
     .command('get')
-    .description('List hosts, profiles or labels.')
+    .description('List hosts, profiles, labels or drift.')
     .addArgument(new Argument('<what>').choices(Object.keys(LISTS)))
     .option('--data <folder>', 'data folder of the running server', 'espalier-data')
     .option('--json', 'as JSON')
@@ -47,7 +56,7 @@ interface Listing {
   readonly raw: unknown;
 }
 
-const LISTS: Readonly<Record<string, (client: Client) => Promise<Listing>>> = { hosts, profiles, labels };
+const LISTS: Readonly<Record<string, (client: Client) => Promise<Listing>>> = { hosts, profiles, labels, drift };
 
 async function hosts(client: Client): Promise<Listing> {
   const all: z.output<typeof Host>[] = [];
@@ -69,6 +78,23 @@ async function hosts(client: Client): Promise<Listing> {
       host.enrollment,
       host.id,
     ]),
+    raw: all,
+  };
+}
+
+async function drift(client: Client): Promise<Listing> {
+  const all: z.output<typeof DriftItem>[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const { drift: some, next_cursor } = DriftPage.parse(await client.get(`/drift?limit=1000${query}`));
+    all.push(...some);
+    cursor = next_cursor;
+    if (cursor === null) break;
+  }
+  return {
+    headings: ['kind', 'identifier', 'host', 'channel', 'seen'],
+    rows: all.map((one) => [one.kind, one.identifier, one.host_name || one.host_id, one.channel, one.seen_at ?? '']),
     raw: all,
   };
 }

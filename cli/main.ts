@@ -6,6 +6,8 @@ import { addDemo } from './demo.ts';
 import { addEnrollLink } from './enroll-link.ts';
 import { Failure } from './failure.ts';
 import { addGet } from './get.ts';
+import { addLabels } from './labels.ts';
+import { addTeams } from './teams.ts';
 import { addServerCommands } from './up.ts';
 import { addWhy } from './why.ts';
 
@@ -18,6 +20,8 @@ addServerCommands(program);
 addDemo(program);
 addEnrollLink(program);
 addGet(program);
+addLabels(program);
+addTeams(program);
 addWhy(program);
 
 try {
