@@ -30,7 +30,14 @@ const Profile = z.object({
   targets: z.string(),
   counts: z.record(z.string(), z.number()),
 });
-const Label = z.object({ name: z.string(), kind: z.string(), hosts: z.number() });
+const Label = z.object({
+  name: z.string(),
+  kind: z.string(),
+  hosts: z.number(),
+  unknown: z.number(),
+  leaving: z.number(),
+});
+const Team = z.object({ id: z.number(), name: z.string(), hosts: z.number() });
 
 /** Pages of hosts asked for at most; 100 hosts each. */
 const MAX_PAGES = 10_000;
@@ -38,7 +45,7 @@ const MAX_PAGES = 10_000;
 export function addGet(program: Command): void {
   program
     .command('get')
-    .description('List hosts, profiles, labels or drift.')
+    .description('List hosts, profiles, labels, teams or drift.')
     .addArgument(new Argument('<what>').choices(Object.keys(LISTS)))
     .option('--data <folder>', 'data folder of the running server', 'espalier-data')
     .option('--json', 'as JSON')
@@ -56,7 +63,7 @@ interface Listing {
   readonly raw: unknown;
 }
 
-const LISTS: Readonly<Record<string, (client: Client) => Promise<Listing>>> = { hosts, profiles, labels, drift };
+const LISTS: Readonly<Record<string, (client: Client) => Promise<Listing>>> = { hosts, profiles, labels, teams, drift };
 
 async function hosts(client: Client): Promise<Listing> {
   const all: z.output<typeof Host>[] = [];
@@ -115,5 +122,14 @@ async function profiles(client: Client): Promise<Listing> {
 
 async function labels(client: Client): Promise<Listing> {
   const { labels: all } = z.object({ labels: z.array(Label) }).parse(await client.get('/labels'));
-  return { headings: ['name', 'kind', 'hosts'], rows: all.map((l) => [l.name, l.kind, String(l.hosts)]), raw: all };
+  return {
+    headings: ['name', 'kind', 'hosts', 'unknown', 'leaving'],
+    rows: all.map((l) => [l.name, l.kind, String(l.hosts), String(l.unknown), String(l.leaving)]),
+    raw: all,
+  };
+}
+
+async function teams(client: Client): Promise<Listing> {
+  const { teams: all } = z.object({ teams: z.array(Team) }).parse(await client.get('/teams'));
+  return { headings: ['id', 'name', 'hosts'], rows: all.map((t) => [String(t.id), t.name, String(t.hosts)]), raw: all };
 }

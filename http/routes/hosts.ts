@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import { z } from 'zod';
 import type { Inventory } from '../../hosts/inventory.ts';
-import type { Host } from '../../hosts/types.ts';
+import type { Host, LabelDetail } from '../../hosts/types.ts';
 import type { EnrollmentView } from '../../mdm/types.ts';
 import type { EvidenceLine } from '../../reconciler/evidence.ts';
 import type { PairView } from '../../reconciler/page.ts';
@@ -42,7 +42,8 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
     api('apiRead', async (call) => {
       const host = await inventory.get(segment(call, 'host'));
       const enrollments = await enrollmentsOfHost(host.id);
-      return json(200, { ...rendered(host), enrollments: enrollments.map(renderedEnrollment) });
+      const details = (await inventory.labels(host.id)).map(renderedLabel);
+      return json(200, { ...rendered(host), label_details: details, enrollments: enrollments.map(renderedEnrollment) });
     }),
   );
   router.put(
@@ -88,6 +89,11 @@ function rendered(host: Host) {
     enrollment: host.enrollment,
     last_seen_at: host.lastSeenAt?.toISOString() ?? null,
   };
+}
+
+/** `labels` are the ones that hold; here are those that are not known too, and why. */
+function renderedLabel({ name, kind, member, since, why }: LabelDetail) {
+  return { name, kind, member, since: since?.toISOString() ?? null, why: why ?? null };
 }
 
 /** No token and no secret is in an EnrollmentView, so nothing here has to be left out. */
