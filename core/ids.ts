@@ -1,6 +1,11 @@
 import type { Clock, Ids, Random } from './clock.ts';
 
-const HEX = /^(.{8})(.{4})(.{4})(.{4})(.{12})$/;
+/** UUIDs that one draw of random bytes is enough for: a draw costs more than all the rest of a UUID. */
+const POOL = 256;
+/** Hex digits of one UUID's random tail. */
+const TAIL = 16;
+/** The variant's two bits in front of the two random ones (RFC 9562 §4.1). */
+const VARIANT = '89ab';
 
 /**
  * UUIDv7 with the 12-bit `rand_a` and the first bits of `rand_b` used as a counter inside one millisecond
@@ -10,23 +15,43 @@ const HEX = /^(.{8})(.{4})(.{4})(.{4})(.{12})$/;
 export function monotonicIds(clock: Clock, random: Random): Ids {
   let last = 0;
   let counter = 0;
+  let stamp = '';
+  let pool = '';
+  let at = 0;
+
+  function tail(): string {
+    if (at === pool.length) {
+      pool = random.bytes((POOL * TAIL) / 2).toString('hex');
+      at = 0;
+    }
+    const drawn = pool.slice(at, at + TAIL);
+    at += TAIL;
+    return drawn;
+  }
+  function moveTo(millisecond: number): void {
+    last = millisecond;
+    const hex = millisecond.toString(16).padStart(12, '0');
+    stamp = `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
+  }
+
   return {
     uuid() {
       const now = clock.now().getTime();
+      const drawn = tail();
       if (now > last) {
-        last = now;
-        counter = random.bytes(2).readUInt16BE(0) & 0x07ff;
+        moveTo(now);
+        // From its lower half, so that there is room to count.
+        counter = Number.parseInt(tail().slice(0, 3), 16) & 0x07ff;
       } else {
         counter += 1;
         if (counter > 0x0fff) {
-          last += 1;
+          moveTo(last + 1);
           counter = 0;
         }
       }
-      const tail = random.bytes(8);
-      tail[0] = ((tail[0] ?? 0) & 0x3f) | 0x80;
-      const head = last.toString(16).padStart(12, '0') + (0x7000 | counter).toString(16);
-      return (head + tail.toString('hex')).replace(HEX, '$1-$2-$3-$4-$5');
+      const variant = VARIANT[Number.parseInt(drawn[0] as string, 16) & 3] as string;
+      const rest = `${counter.toString(16).padStart(3, '0')}-${variant}${drawn.slice(1, 4)}-${drawn.slice(4)}`;
+      return stamp + rest;
     },
   };
 }

@@ -3,6 +3,7 @@ import type { PushCertificateStore, PushStore } from '../apns/ports.ts';
 import type { DuePush, PushOutcome } from '../apns/types.ts';
 import { SEEN_RESOLUTION_SECONDS } from '../mdm/types.ts';
 import { type Database, executorOf } from './database.ts';
+import { ON_WAITING_PUSH } from './push-request.ts';
 
 interface DueRow {
   enrollment_id: number;
@@ -20,12 +21,7 @@ export function pushStore(db: Database): PushStore {
       await sql`
         insert into push_outbox (enrollment_id, reason, due_at, created_at)
         select id, ${reason}, ${dueAt}, ${dueAt} from unnest(${sql.val([...enrollments])}::bigint[]) as id order by id
-        on conflict (enrollment_id) do update
-          -- Under way already: this request may be about a command that the Mac's next poll is too early for.
-          set due_at = case when push_outbox.lease_until is null or push_outbox.again
-                            then least(push_outbox.due_at, excluded.due_at) else excluded.due_at end,
-              again = push_outbox.lease_until is not null
-          where push_outbox.due_at > excluded.due_at or push_outbox.lease_until is not null
+        ${ON_WAITING_PUSH}
       `.execute(executorOf(tx));
     },
 

@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Body, FactsWrite, NewCommand, OpsWrite, PlanWrite } from '../reconciler/ports.ts';
 import type { Op } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
+import { ON_WAITING_PUSH } from './push-request.ts';
 
 export async function writePlans(
   executor: Executor,
@@ -11,35 +12,81 @@ export async function writePlans(
   now: Date,
 ): Promise<void> {
   const bodyIds = await internBodies(executor, bodies);
-  await writeOps(executor, writes, now);
-  await insertCommands(executor, writes, bodyIds, now);
-  await sql`
-    update recon r set rev = t.rev, op_count = t.op_count, checked_at = ${now},
-      applied_fp = coalesce(${bits(sql`t.high`, sql`t.low`)}, r.applied_fp)
-    from unnest(${column(writes, (w) => w.row.enrollment)}::bigint[], ${column(writes, (w) => w.rev)}::int[],
-                ${column(writes, (w) => w.opCount)}::int[], ${column(writes, (w) => w.fingerprint?.high ?? null)}::int[],
-                ${column(writes, (w) => w.fingerprint?.low ?? null)}::int[])
-         as t (id, rev, op_count, high, low)
-    where r.enrollment_id = t.id
-  `.execute(executor);
+  const issued = writes.flatMap((write) => issuedBy(write, now));
+  const withCommand = new Set(issued.map(({ fresh }) => fresh));
+  await writeOps(
+    executor,
+    writes.map((write) => ({ ...write, upserts: write.upserts.filter((op) => !withCommand.has(op)) })),
+    now,
+  );
+  await insertCommands(executor, issued, bodyIds, now);
+  await updateRecon(executor, writes, now);
   await wake(executor, writes, now);
 }
 
+/** A command, and with it its op where that is a new one. */
+interface Issued {
+  readonly write: PlanWrite;
+  readonly command: NewCommand;
+  readonly fresh: Op | undefined;
+}
+
+function issuedBy(write: PlanWrite, now: Date): Issued[] {
+  const fresh = new Map(write.upserts.flatMap((op) => (isFresh(op, now) ? [[op.commandUuid, op]] : [])));
+  return write.commands.map((command) => ({ write, command, fresh: fresh.get(command.uuid) }));
+}
+
+/** As `freshOp` makes it: then all but a few columns are the same for every row of a batch, and need not travel. */
+function isFresh(op: Op, now: Date): boolean {
+  return (
+    op.commandUuid !== undefined &&
+    op.state === 'queued' &&
+    op.reason === '' &&
+    op.deliveryAttempts === 0 &&
+    op.verifyMisses === 0 &&
+    op.errorChain.length === 0 &&
+    op.nextAt === undefined &&
+    op.ackedAt === undefined &&
+    op.observedUuid === undefined &&
+    op.observedAt === undefined &&
+    op.createdAt.getTime() === now.getTime()
+  );
+}
+
+async function updateRecon(executor: Executor, writes: readonly PlanWrite[], now: Date): Promise<void> {
+  const ids = column(writes, (w) => w.row.enrollment);
+  await sql`
+    update recon r set rev = t.rev, op_count = t.op_count, checked_at = ${now}
+    from unnest(${ids}::bigint[], ${column(writes, (w) => w.rev)}::int[], ${column(writes, (w) => w.opCount)}::int[])
+      as t (id, rev, op_count)
+    where r.enrollment_id = t.id
+  `.execute(executor);
+  const summed = writes.flatMap(({ row, fingerprint }) =>
+    fingerprint === undefined ? [] : [{ id: row.enrollment, ...fingerprint }],
+  );
+  if (summed.length === 0) return;
+  await sql`
+    update recon r set applied_fp = ${bits(sql`t.high`, sql`t.low`)}
+    from unnest(${column(summed, (one) => one.id)}::bigint[], ${column(summed, (one) => one.high)}::int[],
+      ${column(summed, (one) => one.low)}::int[]) as t (id, high, low)
+    where r.enrollment_id = t.id
+  `.execute(executor);
+}
+
 /**
- * One waiting push per enrolment. One that is under way may be answered before this commits: it is sent once more. A
- * poll that waited for a command which is cancelled here answers "nothing", so what is left in that queue needs a push.
+ * One waiting push per enrolment. A poll that waited for a command which is cancelled here answers "nothing", so what is
+ * left in that queue needs a push too.
  */
 async function wake(executor: Executor, writes: readonly PlanWrite[], now: Date): Promise<void> {
   const woken = writes.filter(({ commands, cancels }) => commands.length + cancels.length > 0);
   if (woken.length === 0) return;
   await sql`
     insert into push_outbox (enrollment_id, reason, due_at, created_at)
-    select id, 'reconcile', ${now}, ${now} from unnest(${column(woken, (w) => w.row.enrollment)}::bigint[]) as id
-    where exists (select from command c where c.enrollment_id = id) order by id
-    on conflict (enrollment_id) do update
-      set due_at = least(push_outbox.due_at, excluded.due_at), again = push_outbox.lease_until is not null
-      where push_outbox.lease_until is not null
-        or (push_outbox.due_at > excluded.due_at and push_outbox.attempts = 0)
+    select id, 'reconcile', ${now}, ${now}
+    from unnest(${column(woken, (w) => w.row.enrollment)}::bigint[], ${column(woken, (w) => w.commands.length > 0)}::boolean[])
+      as t (id, sends)
+    where sends or exists (select from command c where c.enrollment_id = id) order by id
+    ${ON_WAITING_PUSH}
   `.execute(executor);
 }
 
@@ -153,29 +200,43 @@ async function upsertOps(executor: Executor, ops: readonly (readonly [number, Op
   `.execute(executor);
 }
 
+/** In the order they are to be carried out; a new op goes in the same statement as its command. */
 async function insertCommands(
   executor: Executor,
-  writes: readonly PlanWrite[],
+  issued: readonly Issued[],
   bodyIds: ReadonlyMap<string, number>,
   now: Date,
 ): Promise<void> {
-  const commands = writes.flatMap((write) => write.commands.map((command) => ({ write, command })));
-  if (commands.length === 0) return;
-  const of = <T>(pick: (command: NewCommand) => T) => column(commands, ({ command }) => pick(command) ?? null);
+  if (issued.length === 0) return;
+  const of = <T>(pick: (one: Issued) => T) => column(issued, (one) => pick(one) ?? null);
   await sql`
+    with t as materialized (
+      select * from unnest(
+        ${of(({ write }) => write.row.enrollment)}::bigint[], ${of(({ command }) => command.uuid)}::text[],
+        ${of(({ command }) => command.requestType)}::text[],
+        ${of(({ command }) => bodyIds.get(command.bodySha256.toString('hex')))}::bigint[],
+        ${of(({ write }) => write.row.enrollmentGeneration)}::int[], ${of(({ command }) => command.slotId)}::int[],
+        ${of(({ command }) => command.generation)}::int[], ${of(({ fresh }) => fresh?.versionId)}::int[]
+      ) with ordinality as t (
+        enrollment_id, command_uuid, request_type, body_id, enrollment_generation, slot_id, generation, version_id, place)
+    ), fresh as (
+      insert into op (
+        enrollment_id, slot_id, op, version_id, generation, enrollment_generation, state, command_uuid, created_at, updated_at)
+      select enrollment_id, slot_id, case request_type when 'RemoveProfile' then 'remove' else 'install' end, version_id,
+        generation, enrollment_generation, 'queued', command_uuid, ${now}, ${now}
+      from t where version_id is not null
+      on conflict (enrollment_id, slot_id) do update set
+        op = excluded.op, version_id = excluded.version_id, generation = excluded.generation,
+        enrollment_generation = excluded.enrollment_generation, state = 'queued', reason = '', error_chain = '[]',
+        delivery_attempts = 0, verify_misses = 0, next_at = null, command_uuid = excluded.command_uuid, acked_at = null,
+        observed_uuid = null, observed_at = null, created_at = excluded.created_at, updated_at = excluded.updated_at
+    )
     insert into command (
       enrollment_id, command_uuid, request_type, body_id, origin, state, enrollment_generation, slot_id, op_generation,
       queued_at)
     select enrollment_id, command_uuid, request_type, body_id, 'reconciler', 'queued', enrollment_generation, slot_id,
-      op_generation, ${now}
-    from unnest(
-      ${column(commands, ({ write }) => write.row.enrollment)}::bigint[], ${of((c) => c.uuid)}::text[],
-      ${of((c) => c.requestType)}::text[], ${of((c) => bodyIds.get(c.bodySha256.toString('hex')))}::bigint[],
-      ${column(commands, ({ write }) => write.row.enrollmentGeneration)}::int[], ${of((c) => c.slotId)}::int[],
-      ${of((c) => c.generation)}::int[]
-    ) with ordinality as t (enrollment_id, command_uuid, request_type, body_id, enrollment_generation, slot_id,
-                            op_generation, place)
-    order by place
+      generation, ${now}
+    from t order by place
   `.execute(executor);
 }
 

@@ -1,6 +1,7 @@
 /** What a fleet has beside settled hosts: planted on purpose, so that it is known what must be found. */
 import { sql } from 'kysely';
 import { type Database, executorOf } from '../../db/database.ts';
+import { announce } from '../../db/recon-wave.ts';
 import { fingerprintOf } from '../../reconciler/catalogue.ts';
 import { fingerprintText } from '../../reconciler/fingerprint.ts';
 import { loadCatalogue, newVersion } from './fleet.ts';
@@ -66,7 +67,7 @@ export async function turnLabel(db: Database, labelId: number, count: number, pa
   });
 }
 
-/** One edit of a profile that the whole 45 % team has, with the team queued, in one transaction as an upload does it. */
+/** One edit of a profile that the whole 45 % team has, with the team announced, in one transaction as an upload does it. */
 export async function editForLargestTeam(db: Database, nth: number): Promise<void> {
   await db.run(async (tx) => {
     const executor = executorOf(tx);
@@ -75,9 +76,6 @@ export async function editForLargestTeam(db: Database, nth: number): Promise<voi
     `.execute(executor);
     await newVersion(executor, rows[0]?.id ?? 0, `edit ${nth}`);
     await sql`update catalogue set epoch = epoch + 1`.execute(executor);
-    await sql`
-      insert into recon_queue (enrollment_id, reason, due_at)
-      select enrollment_id, 'profile', now() from recon where team_id = 1 order by enrollment_id
-    `.execute(executor);
+    await announce(executor, { teamId: 1 }, 'profile', new Date());
   });
 }
