@@ -114,9 +114,10 @@ export function profileStore(db: Database): ProfileStore {
       // The team is locked: nobody else stores a version of this profile now.
       const { rows } = await sql<{ id: number }>`
         insert into profile_version (profile_id, content_sha256, original, delivery, witness_uuid, display_name, signer,
-                                     payloads, uploaded_by, delivered, created_at)
+                                     payloads, target_device_type, uploaded_by, delivered, created_at)
         values (${profileId}, ${version.contentSha256}, ${version.original}, ${version.delivery}, ${version.witnessUuid},
                 ${version.displayName}, ${signerJson(version.signer)}::jsonb, ${JSON.stringify(version.payloads)}::jsonb,
+                ${version.targetDeviceType ?? null},
                 ${version.uploadedBy}, ${version.delivered()}, ${now})
         returning id
       `.execute(executor);

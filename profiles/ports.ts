@@ -49,6 +49,8 @@ export interface NewVersion {
   readonly displayName: string;
   readonly signer: SignerSummary | undefined;
   readonly payloads: readonly PayloadSummary[];
+  /** One of Apple's numbers; undefined = any device. */
+  readonly targetDeviceType: number | undefined;
   readonly uploadedBy: string;
   /** The bytes that travel; asked for only where the version is new. */
   readonly delivered: () => Buffer;

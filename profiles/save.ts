@@ -3,6 +3,7 @@ import type { Tx } from '../core/tx.ts';
 import { warning } from './finding.ts';
 import { type LiveProfile, type ProfileStore, type StoredTargets, slotText } from './ports.ts';
 import type { Prepared } from './prepare.ts';
+import { targetDeviceTypeOf } from './summary.ts';
 import { isSameTargets } from './targets.ts';
 import type { Finding } from './types.ts';
 
@@ -50,7 +51,15 @@ export async function save(store: ProfileStore, tx: Tx, wanted: Wanted, now: Dat
   const versionId = await store.version(
     tx,
     profileId,
-    { ...delivery, original, displayName, signer: signed?.signer, payloads, uploadedBy: by },
+    {
+      ...delivery,
+      original,
+      displayName,
+      signer: signed?.signer,
+      payloads,
+      targetDeviceType: targetDeviceTypeOf(profile),
+      uploadedBy: by,
+    },
     now,
   );
   const shared =

@@ -25,6 +25,12 @@ export function summaryOf({ payloads }: Pick<Mobileconfig, 'payloads'>): readonl
   }));
 }
 
+/** iPhone, Watch, HomePod, Apple TV, Mac, Vision (apple-protocol §3.1); undefined = any device, or a number of no meaning. */
+export function targetDeviceTypeOf({ root }: Pick<Mobileconfig, 'root'>): number | undefined {
+  const target = root.get('TargetDeviceType');
+  return typeof target === 'number' && target >= 1 && target <= 6 ? target : undefined;
+}
+
 function shortened(text: string): string {
   return text
     .replace(/\p{Cc}+/gu, ' ')

@@ -38,9 +38,10 @@ export function indexCatalogue(rows: CatalogueRows, digest: Digest, previous?: C
     versions.set(row.id, version);
     push(bySlot, row.slotId, version);
   }
+  const profiles = withoutIdleMoves(rows.profiles);
   const byTeam = new Map<string, CatalogueProfile[]>();
   const inSlot = new Map<string, CatalogueProfile>();
-  for (const profile of [...rows.profiles].sort((one, other) => one.slotId - other.slotId)) {
+  for (const profile of [...profiles].sort((one, other) => one.slotId - other.slotId)) {
     const slot = slots.get(profile.slotId);
     if (slot === undefined || !isProfileSlot(slot)) continue;
     push(byTeam, team(profile.teamId, slot.channel), profile);
@@ -51,13 +52,23 @@ export function indexCatalogue(rows: CatalogueRows, digest: Digest, previous?: C
     slots,
     labels: new Map(rows.labels.map((label) => [label.id, label])),
     versions,
-    profiles: rows.profiles,
-    movedFrom: new Set(rows.profiles.flatMap(({ movedFromSlotId: from }) => (from === undefined ? [] : [from]))),
+    profiles,
+    movedFrom: new Set(profiles.flatMap(({ movedFromSlotId: from }) => (from === undefined ? [] : [from]))),
     versionsOfSlot: (slotId) => bySlot.get(slotId) ?? [],
     slotNamed: (channel, identifier) => named.get(name(channel, identifier)),
     profilesOf: (teamId, channel) => byTeam.get(team(teamId, channel)) ?? [],
     profileInSlot: (teamId, slotId) => inSlot.get(`${teamId} ${slotId}`),
   };
+}
+
+/** A slot that another profile of the team has taken since is not given up: nobody waits for that. */
+function withoutIdleMoves(profiles: readonly CatalogueProfile[]): readonly CatalogueProfile[] {
+  const taken = new Set(profiles.map(({ teamId, slotId }) => `${teamId} ${slotId}`));
+  return profiles.map((profile) => {
+    const { teamId, movedFromSlotId } = profile;
+    const idle = movedFromSlotId !== undefined && taken.has(`${teamId} ${movedFromSlotId}`);
+    return idle ? { ...profile, movedFromSlotId: undefined } : profile;
+  });
 }
 
 /** The fingerprint of a set of versions. An unknown version cannot be part of one: throws. */

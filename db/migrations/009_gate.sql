@@ -11,13 +11,10 @@ alter table host add column platform text not null generated always as (
   end
 ) stored;
 
--- What a version asks of a device: its PayloadTypes, and TargetDeviceType where it names one.
-alter table profile_version add column payload_types text[] not null default '{}';
+-- TargetDeviceType, where the profile names one.
 alter table profile_version add column target_device_type int;
 
--- The profile's slot before its PayloadScope changed: what is there goes first, then this is installed (design §4).
-alter table profile add column if not exists moved_from_slot_id int references slot (id);
-create index if not exists profile_moved on profile (moved_from_slot_id) where moved_from_slot_id is not null and deleted_at is null;
+create index profile_moved on profile (moved_from_slot_id) where moved_from_slot_id is not null and deleted_at is null;
 
 -- Lists and counts of what failed, without reading what did not. next_at changes with the state: no update is dearer for it.
 create index op_failed on op (slot_id, enrollment_id) where state = 'failed';
