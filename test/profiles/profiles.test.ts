@@ -2,14 +2,12 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildSignedData } from '../../cms/signed-data.ts';
 import type { Database } from '../../db/database.ts';
-import { labelStore } from '../../db/label-store.ts';
-import { profileStore } from '../../db/profile-store.ts';
-import { createLabels } from '../../hosts/labels.ts';
-import { createProfiles, type UploadOptions } from '../../profiles/profiles.ts';
+import type { UploadOptions } from '../../profiles/profiles.ts';
 import { issue, rsa } from '../cms/fixtures.ts';
 import { eachDatabase } from '../support/databases.ts';
 import { enrolledHost, NOW } from '../support/rows.ts';
 import { binaryPlist } from './binary-plist.ts';
+import { newLabel, profilesOn } from './house.ts';
 import { type Dict, keyRing, payload, profile, upload, uuidOf } from './mobileconfigs.ts';
 
 const keys = await keyRing();
@@ -29,19 +27,13 @@ eachDatabase((_kind, open) => {
     wakes += 1;
   };
   const everyone: UploadOptions = { teamId: 1, includeMode: 'none', includeLabels: [], excludeLabels: [] };
-  const profiles = () =>
-    createProfiles({
-      store: profileStore(db),
-      unitOfWork: db,
-      signer: keys.identity('profile_signing'),
-      witnessKey: keys.mac('witness'),
-      clock: { now: () => NOW },
-      wakeAfter,
-    });
-  const labels = () =>
-    createLabels({ store: labelStore(db), unitOfWork: db, clock: { now: () => NOW }, wakeAfter: () => {} });
+  const profiles = () => profilesOn(db, keys, wakeAfter);
   const content = (ssid: string) =>
-    upload({ PayloadIdentifier: identifier, PayloadContent: [payload(1, { SSID_STR: ssid })] });
+    upload({
+      PayloadIdentifier: identifier,
+      PayloadDisplayName: identifier,
+      PayloadContent: [payload(made, { SSID_STR: ssid })],
+    });
 
   /** What an upload may change, in one value: epoch, wakes, queue, rows. */
   async function state() {
@@ -137,14 +129,43 @@ eachDatabase((_kind, open) => {
       expect((await profiles().list(1)).filter((one) => one.identifier === identifier)).toHaveLength(1);
     });
 
-    it('one identifier on both channels is two profiles, and the second upload says so', async () => {
-      const device = await profiles().upload(content('A'), everyone);
-      expect(device.warnings).toEqual([]);
-      const user = await profiles().upload(upload({ PayloadIdentifier: identifier, PayloadScope: 'User' }), everyone);
-      expect(user.outcome).toBe('created');
-      expect(user.warnings).toMatchObject([{ code: 'other_channel', path: 'PayloadScope' }]);
-      expect((await profiles().get(user.profileId)).channel).toBe('user');
-      expect((await profiles().get(device.profileId)).channel).toBe('device');
+    it('a changed PayloadScope moves the profile: one channel loses it, the other gets it, aimed as it was', async () => {
+      const label = `${identifier}-moves`;
+      await newLabel(db, label);
+      const device = await profiles().upload(content('A'), { ...everyone, includeMode: 'any', includeLabels: [label] });
+      const before = await state();
+      const user = await profiles().upload(
+        upload({
+          PayloadIdentifier: identifier,
+          PayloadDisplayName: identifier,
+          PayloadScope: 'User',
+          PayloadContent: [payload(made)],
+        }),
+        {
+          ...everyone,
+          keepTargets: true,
+        },
+      );
+      expect(user).toMatchObject({
+        outcome: 'moved',
+        channel: 'user',
+        warnings: [],
+        movedFrom: { profileId: device.profileId, channel: 'device' },
+      });
+      expect(await state()).toMatchObject({ epoch: (before.epoch ?? 0) + 1, wakes: before.wakes + 1 });
+      const now = await profiles().get(user.profileId);
+      expect(now).toMatchObject({ channel: 'user', includeMode: 'any', movedFrom: { channel: 'device' } });
+      expect(now.includeLabels.map(({ name }) => name)).toEqual([label]);
+      await expect(profiles().get(device.profileId)).rejects.toMatchObject({ code: 'profile_not_found' });
+      const { rows } = await sql<{ channel: string }>`
+        select s.channel from profile p join slot s on s.id = p.moved_from_slot_id where p.id = ${user.profileId}
+      `.execute(db.read);
+      expect(rows).toEqual([{ channel: 'device' }]);
+
+      const back = await profiles().upload(content('A'), { ...everyone, keepTargets: true });
+      expect(back).toMatchObject({ outcome: 'moved', channel: 'device', movedFrom: { channel: 'user' } });
+      const live = (await profiles().list(1)).filter((one) => one.identifier === identifier);
+      expect(live.map(({ id, channel }) => [id, channel])).toEqual([[back.profileId, 'device']]);
     });
 
     it('a name that was chosen stays until another is chosen', async () => {
@@ -225,7 +246,7 @@ eachDatabase((_kind, open) => {
   describe('targets', () => {
     it('an edit that names no targets keeps them, and aims a new profile at everyone', async () => {
       const label = `${identifier}-keeps`;
-      await labels().create(label);
+      await newLabel(db, label);
       const aimed = { ...everyone, includeMode: 'any' as const, includeLabels: [label] };
       const first = await profiles().upload(content('K1'), aimed);
       const edited = await profiles().upload(content('K2'), { ...everyone, keepTargets: true });
@@ -240,7 +261,7 @@ eachDatabase((_kind, open) => {
     });
 
     it('a change of labels or versions of macOS is a change without a new version; their order is none', async () => {
-      for (const name of ['b', 'a']) await labels().create(`${identifier}-${name}`);
+      for (const name of ['b', 'a']) await newLabel(db, `${identifier}-${name}`);
       const [a, b] = [`${identifier}-a`, `${identifier}-b`];
       const first = await profiles().upload(content('A'), { ...everyone, includeMode: 'any', includeLabels: [a, b] });
       const rows = await state();
@@ -280,7 +301,7 @@ eachDatabase((_kind, open) => {
 
     it('names come back with the labels', async () => {
       const name = `${identifier} "quoted' label`;
-      await labels().create(name);
+      await newLabel(db, name);
       const { profileId } = await profiles().upload(content('A'), { ...everyone, excludeLabels: [name] });
       expect((await profiles().get(profileId)).excludeLabels).toMatchObject([{ name }]);
     });
