@@ -11,6 +11,7 @@ import type {
   OsqueryState,
   PushSummary,
   ReconRow,
+  ShownDriftKind,
 } from './types.ts';
 
 /** What a command carries; the same request always means the same bytes. */
@@ -132,6 +133,42 @@ export interface HostRead {
   readonly teamId: number;
   /** Live channels with a recon row. */
   readonly channels: readonly ChannelRead[];
+}
+
+/** After which item a page of drift begins. */
+export interface DriftPlace {
+  readonly enrollment: EnrollmentRef;
+  readonly place: number;
+}
+
+export interface DriftItem {
+  readonly at: DriftPlace;
+  readonly hostId: string;
+  readonly hostName: string;
+  readonly team: string;
+  readonly channel: Channel;
+  readonly userShortName: string | undefined;
+  readonly kind: ShownDriftKind;
+  readonly identifier: string;
+  /** What the device reports, or would where it is changed in place; '' where it was not said. */
+  readonly uuid: string;
+  readonly displayName: string;
+  readonly seenAt: Date | undefined;
+}
+
+export interface DriftQuery {
+  readonly teamId: number | undefined;
+  readonly kind: ShownDriftKind | undefined;
+  readonly after: DriftPlace | undefined;
+  readonly limit: number;
+}
+
+export type DriftCounts = Readonly<Record<ShownDriftKind, number>>;
+
+export interface DriftStore {
+  /** Ascending by place. */
+  page(query: DriftQuery): Promise<readonly DriftItem[]>;
+  counts(teamId: number | undefined): Promise<DriftCounts>;
 }
 
 /** An enrolment for the counters, without `applied` and ops. */

@@ -72,6 +72,18 @@ export type OsqueryState = 'never' | 'rows' | 'zero_rows' | 'table_absent' | 'qu
  */
 export type DriftKind = 'not_ours' | 'left_over' | 'duplicate' | 'foreign';
 
+/** What a list of drift shows besides: taken away or replaced and on its way back, or changed in place. */
+export const DRIFT_KINDS = [
+  'not_ours',
+  'left_over',
+  'duplicate',
+  'foreign',
+  'removed_by_hand',
+  'replaced_by_hand',
+  'content_changed',
+] as const;
+export type ShownDriftKind = (typeof DRIFT_KINDS)[number];
+
 /** On the device and not settled by us: shown, never touched. */
 export interface ExtraProfile {
   readonly identifier: string;

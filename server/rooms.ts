@@ -2,6 +2,7 @@ import { createPusher } from '../apns/pusher.ts';
 import { parseCertificate } from '../cms/x509.ts';
 import type { Tx } from '../core/tx.ts';
 import { commandStore } from '../db/command-store.ts';
+import { driftStore } from '../db/drift-read.ts';
 import { enrolledOnOtherTopic } from '../db/enrollment-facts.ts';
 import { hostStore } from '../db/host-store.ts';
 import { labelAnswerStore } from '../db/label-answer-store.ts';
@@ -27,6 +28,7 @@ import { createMdmService } from '../mdm/service.ts';
 import { createOsqueryService } from '../osquery/service.ts';
 import { createPolicyExpectations } from '../profiles/policy-expectations.ts';
 import { createProfiles } from '../profiles/profiles.ts';
+import { createDriftReads } from '../reconciler/drift-reads.ts';
 import { createReconciler } from '../reconciler/tick.ts';
 import type { PreviewChange } from '../reconciler/types.ts';
 import { createEnrollLinks } from '../scep/enroll-links.ts';
@@ -108,6 +110,7 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
       noObserverAfterMs: settings.NO_OBSERVER_AFTER_MS,
     },
   });
+  const drift = createDriftReads({ store: driftStore(db), clock });
   function reconcilerWake(): void {
     reconciler.wake();
   }
@@ -199,6 +202,7 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     pusher,
     profiles,
     reconciler,
+    drift,
     mdm,
     mdmRows,
     commands,

@@ -12,6 +12,7 @@ import { deviceListener } from '../http/device-listener.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { close, listen, plainServer, tlsServer } from '../http/raw-server.ts';
 import { commandRoutes } from '../http/routes/commands.ts';
+import { driftRoutes } from '../http/routes/drift.ts';
 import { enrollLinkRoutes } from '../http/routes/enroll-links.ts';
 import { hostRoutes } from '../http/routes/hosts.ts';
 import { labelRoutes } from '../http/routes/labels.ts';
@@ -132,6 +133,7 @@ async function listenAdmin(foundation: Foundation, metrics: ReturnType<typeof cr
         enrollmentsOfHost: rooms.mdmRows.enrollmentsOfHost,
         teamId,
       }),
+      driftRoutes({ drift: rooms.drift, teamId }),
       profileRoutes({ profiles: rooms.profiles, counters: rooms.reconciler.reads.counters, teams: rooms.teams }),
       profileSetRoutes({ profiles: rooms.profiles, teams: rooms.teams }),
       labelRoutes({ labels: rooms.labels }),

@@ -17,5 +17,7 @@ create table recon_evidence (
   ineffective    jsonb       not null default '[]'
 ) with (fillfactor = 75);
 
+create index recon_evidence_changed on recon_evidence (enrollment_id) where changed_ids <> '{}';
+
 -- Pages of drift read only who has some. Written when the drift of an enrolment changes, so not by an hourly report.
 create index recon_drift on recon (enrollment_id) where observed_extra <> '[]';
