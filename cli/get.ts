@@ -20,15 +20,6 @@ const DriftItem = z.object({
   seen_at: z.string().nullable(),
 });
 const DriftPage = z.object({ drift: z.array(DriftItem), next_cursor: z.string().nullable() });
-const DriftItem = z.object({
-  host_name: z.string(),
-  host_id: z.string(),
-  channel: z.string(),
-  kind: z.string(),
-  identifier: z.string(),
-  seen_at: z.string().nullable(),
-});
-const DriftPage = z.object({ drift: z.array(DriftItem), next_cursor: z.string().nullable() });
 const Page = z.object({ hosts: z.array(Host), next_cursor: z.string().nullable() });
 const Profile = z.object({
   id: z.number(),
@@ -94,23 +85,6 @@ async function hosts(client: Client): Promise<Listing> {
       host.enrollment,
       host.id,
     ]),
-    raw: all,
-  };
-}
-
-async function drift(client: Client): Promise<Listing> {
-  const all: z.output<typeof DriftItem>[] = [];
-  let cursor: string | null = null;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-    const { drift: some, next_cursor } = DriftPage.parse(await client.get(`/drift?limit=1000${query}`));
-    all.push(...some);
-    cursor = next_cursor;
-    if (cursor === null) break;
-  }
-  return {
-    headings: ['kind', 'identifier', 'host', 'channel', 'seen'],
-    rows: all.map((one) => [one.kind, one.identifier, one.host_name || one.host_id, one.channel, one.seen_at ?? '']),
     raw: all,
   };
 }
