@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 
+/** @type {Record<string, string>} */
 const LETTERS = {
   string: 's',
   integer: 'i',
@@ -37,18 +38,41 @@ const JUDGED_ELSEWHERE = new Set([
   'IsEncrypted',
 ]);
 
+/**
+ * @typedef {{ macOS?: { introduced?: string, multiple?: boolean } }} Os
+ * @typedef {{ key: string, type: string, presence?: string, os?: Os, recursive?: boolean, subkeys?: Node[] }} Node
+ * @typedef {{ letter: string, required: boolean, children: Rules }} Rule
+ * @typedef {Map<string, Rule>} Rules
+ */
+
+/** @param {Os | null | undefined} os */
 const isForMac = (os) => os?.macOS !== undefined && os.macOS.introduced !== 'n/a';
 
-/** @returns {{letter: string, required: boolean, children: Map<string, any>}} */
+/**
+ * @param {Node} node
+ * @param {string} trail
+ * @returns {Rule}
+ */
 function ruleOf(node, trail) {
   const here = `${trail}.${node.key}`;
   const macKey = node.os?.macOS;
   const required = node.presence === 'required' && macKey?.introduced !== 'n/a';
   if (NOT_JUDGED.has(here)) return { letter: '*', required: false, children: new Map() };
-  return { letter: LETTERS[node.type], required, children: rulesOf(node.subkeys ?? [], here, node.type === 'array') };
+  return {
+    letter: LETTERS[node.type] ?? '*',
+    required,
+    children: rulesOf(node.subkeys ?? [], here, node.type === 'array'),
+  };
 }
 
+/**
+ * @param {Node[]} nodes
+ * @param {string} trail
+ * @param {boolean} isArray
+ * @returns {Rules}
+ */
 function rulesOf(nodes, trail, isArray) {
+  /** @type {Rules} */
   const rules = new Map();
   for (const node of nodes) {
     if (node.recursive) rules.set('ANY', { letter: '*', required: false, children: new Map() });
@@ -57,19 +81,28 @@ function rulesOf(nodes, trail, isArray) {
   return rules;
 }
 
-/** Two descriptions of one type: what either knows is known, what both want is wanted. */
+/**
+ * Two descriptions of one type: what either knows is known, what both want is wanted.
+ * @param {Rules} one
+ * @param {Rules} other
+ * @returns {Rules}
+ */
 function merged(one, other) {
-  const names = new Set([...one.keys(), ...other.keys()]);
-  return new Map(
-    [...names].map((name) => {
-      const [a, b] = [one.get(name), other.get(name)];
-      if (a === undefined || b === undefined) return [name, { ...(a ?? b), required: false }];
-      if (a.letter !== b.letter) throw new Error(`${name} is ${a.letter} in one file and ${b.letter} in another`);
-      return [name, { ...a, required: a.required && b.required, children: merged(a.children, b.children) }];
-    }),
-  );
+  /** @type {Rules} */
+  const all = new Map();
+  for (const [name, rule] of [...one, ...other]) {
+    const [a, b] = [one.get(name), other.get(name)];
+    if (a === undefined || b === undefined) all.set(name, { ...rule, required: false });
+    else if (a.letter !== b.letter) throw new Error(`${name} is ${a.letter} in one file and ${b.letter} in another`);
+    else all.set(name, { ...a, required: a.required && b.required, children: merged(a.children, b.children) });
+  }
+  return all;
 }
 
+/**
+ * @param {Rules} rules
+ * @returns {string}
+ */
 function written(rules) {
   return [...rules]
     .map(([name, { letter, required, children }]) => {
@@ -81,8 +114,11 @@ function written(rules) {
 
 const folder = process.argv[2];
 if (folder === undefined) throw new Error('name the folder that has profiles.json');
+/** @type {{ source: { commit: string, license: string }, items: { id?: string, os?: Os, keys: Node[] }[] }} */
 const { source, items } = JSON.parse(readFileSync(path.join(folder, 'profiles.json'), 'utf8'));
+/** @type {Map<string, Rules>} */
 const types = new Map();
+/** @type {Map<string, boolean>} */
 const exclusive = new Map();
 for (const { id, os, keys } of items) {
   if (id === undefined || id === 'CommonPayloadKeys' || !isForMac(os)) continue;
@@ -90,10 +126,12 @@ for (const { id, os, keys } of items) {
     (node) => !(id === 'TopLevel' && (JUDGED_ELSEWHERE.has(node.key) || node.key === 'PayloadContent')),
   );
   const rules = rulesOf(judged, id, false);
-  types.set(id, types.has(id) ? merged(types.get(id), rules) : rules);
-  exclusive.set(id, (exclusive.get(id) ?? true) && os.macOS.multiple === false);
+  const earlier = types.get(id);
+  types.set(id, earlier === undefined ? rules : merged(earlier, rules));
+  exclusive.set(id, (exclusive.get(id) ?? true) && os?.macOS?.multiple === false);
 }
 exclusive.delete('TopLevel');
+/** @param {string} text */
 const quoted = (text) => `'${text}'`;
 const rows = [...types]
   .toSorted(([a], [b]) => (a < b ? -1 : 1))
