@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { type ApnsAnswer, type ApnsRequest, isAnswer, type MdmPush, readPush } from './apns-request.ts';
 import type { Violation } from './events.ts';
-import { type PushCertificates, pushCertificates, topicOf } from './push-certificate.ts';
+import { type PushCertificates, pushCertificates, renewedPushCertificate, topicOf } from './push-certificate.ts';
 
 /** How a push ends at the device. `unregistered` is a 410, `unknown` a 400 BadDeviceToken. */
 export type TokenOutcome = 'delivered' | 'unregistered' | 'unknown' | 'other_topic';
@@ -59,6 +59,11 @@ export async function startFakeApns(options: FakeApnsOptions) {
     ca: certificates.ca,
     /** PEM certificate, PEM key and topic of the push certificate a server is to load. */
     push: certificates.push,
+    /** The push certificate once more, valid until then. */
+    renewed: (notAfter: Date) => ({
+      ...certificates.push,
+      certificate: renewedPushCertificate(certificates, notAfter),
+    }),
     /** The newest pushes, and how many there were. */
     requests: apns.requests,
     received: () => apns.received,

@@ -1,4 +1,11 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, randomUUID } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  randomUUID,
+} from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nul } from '../cms/der.ts';
@@ -18,6 +25,8 @@ import { writeAtomically } from './files.ts';
 export interface PushCertificates {
   /** PEM: what the server must trust in place of Apple's roots. */
   readonly ca: string;
+  /** PEM: its key, for renewals. */
+  readonly caKey: string;
   readonly server: { readonly certificate: string; readonly key: string };
   /** PEM: what a customer gets from identity.apple.com (apple-protocol 7.4). */
   readonly push: { readonly certificate: string; readonly key: string; readonly topic: string };
@@ -40,51 +49,64 @@ export function pushCertificates(folder: string | undefined, now = new Date()): 
   return made;
 }
 
+/** The same topic and key until another day, as Apple's portal renews a push certificate. PEM. */
+export function renewedPushCertificate({ caKey, push }: PushCertificates, notAfter: Date): string {
+  return issue(createPrivateKey(caKey), pushSubject(push.topic), createPrivateKey(push.key), notAfter, PUSH);
+}
+
+const CA_NAME: Name = [{ type: 'CN', value: 'Simulated Application Integration CA' }];
+
+function issue(
+  ca: KeyObject,
+  subject: Name,
+  key: KeyObject,
+  notAfter: Date,
+  extensions: CertificateExtensions,
+): string {
+  const spkiDer = createPublicKey(key).export({ format: 'der', type: 'spki' });
+  const tbs = buildTbsCertificate({
+    serial: randomBytes(16),
+    issuer: encodeName(CA_NAME),
+    subject,
+    notBefore: new Date(Date.now() - DAY),
+    notAfter,
+    spkiDer,
+    extensions: { ...extensions, subjectKeyId: keyIdentifier(spkiDer) },
+    signatureAlgorithm: 'ecdsaWithSHA256',
+  });
+  return derToPem(signCertificate(tbs, ca), 'CERTIFICATE');
+}
+
+const PUSH: CertificateExtensions = {
+  keyUsage: ['digitalSignature'],
+  extendedKeyUsage: [OID.clientAuth],
+  other: PUSH_EXTENSIONS.map((oid) => ({ oid, critical: false, value: nul() })),
+};
+
+const pushSubject = (topic: string): Name => [
+  { type: 'UID', value: topic },
+  { type: 'CN', value: topic.replace('com.apple.mgmt.External.', 'APSP:') },
+  { type: 'C', value: 'US' },
+];
+
 function makePushCertificates(now: Date): PushCertificates {
   const ca = newKey('ec');
-  const caName: Name = [{ type: 'CN', value: 'Simulated Application Integration CA' }];
-  const issue = (subject: Name, key: KeyObject, days: number, extensions: CertificateExtensions): string => {
-    const spkiDer = createPublicKey(key).export({ format: 'der', type: 'spki' });
-    const tbs = buildTbsCertificate({
-      serial: randomBytes(16),
-      issuer: encodeName(caName),
-      subject,
-      notBefore: new Date(now.getTime() - DAY),
-      notAfter: new Date(now.getTime() + days * DAY - DAY),
-      spkiDer,
-      extensions: { ...extensions, subjectKeyId: keyIdentifier(spkiDer) },
-      signatureAlgorithm: 'ecdsaWithSHA256',
-    });
-    return derToPem(signCertificate(tbs, ca), 'CERTIFICATE');
-  };
+  const inDays = (days: number) => new Date(now.getTime() + (days - 1) * DAY);
   const server = newKey('ec');
   const push = newKey('rsa');
-  const uuid = randomUUID();
-  const topic = `com.apple.mgmt.External.${uuid}`;
+  const topic = `com.apple.mgmt.External.${randomUUID()}`;
   return {
-    ca: issue(caName, ca, 3650, { isCa: true, keyUsage: ['keyCertSign', 'cRLSign'] }),
+    ca: issue(ca, CA_NAME, ca, inDays(3650), { isCa: true, keyUsage: ['keyCertSign', 'cRLSign'] }),
+    caKey: toPem(ca),
     server: {
-      certificate: issue([{ type: 'CN', value: 'localhost' }], server, SERVER_DAYS, {
+      certificate: issue(ca, [{ type: 'CN', value: 'localhost' }], server, inDays(SERVER_DAYS), {
         extendedKeyUsage: [OID.serverAuth],
         subjectAltName: { dns: ['localhost'], ip: ['127.0.0.1', '::1'] },
       }),
       key: toPem(server),
     },
     push: {
-      certificate: issue(
-        [
-          { type: 'UID', value: topic },
-          { type: 'CN', value: `APSP:${uuid}` },
-          { type: 'C', value: 'US' },
-        ],
-        push,
-        365,
-        {
-          keyUsage: ['digitalSignature'],
-          extendedKeyUsage: [OID.clientAuth],
-          other: PUSH_EXTENSIONS.map((oid) => ({ oid, critical: false, value: nul() })),
-        },
-      ),
+      certificate: issue(ca, pushSubject(topic), push, inDays(365), PUSH),
       key: toPem(push),
       topic,
     },

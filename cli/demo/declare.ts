@@ -1,45 +1,66 @@
 import { z } from 'zod';
 import type { Client } from '../client.ts';
-import { DEMO_LABELS, DEMO_PROFILES, type DemoLabel, mobileconfig } from './content.ts';
-import type { ServerPair, Wanted } from './judge.ts';
+import { DEMO_LABELS, DEMO_PROFILES, type DemoLabel, type DemoProfile, mobileconfig, scopeOf } from './content.ts';
+import type { Current, ServerPair } from './judge.ts';
 
-const Certificates = z.object({ push_certificates: z.array(z.object({ topic: z.string() })) });
+const Certificates = z.object({ push_certificates: z.array(z.object({ topic: z.string(), not_after: z.string() })) });
 const Labels = z.object({ labels: z.array(z.object({ name: z.string() })) });
 const Profiles = z.object({
   profiles: z.array(
     z.object({
       identifier: z.string(),
-      channel: z.enum(['device', 'user']),
       version: z.object({ payload_uuid: z.string() }),
     }),
   ),
 });
 const Pairs = z.object({
   profiles: z.array(
-    z.object({ identifier: z.string(), channel: z.enum(['device', 'user']), state: z.string(), reason: z.string() }),
+    z.object({
+      identifier: z.string(),
+      channel: z.enum(['device', 'user']),
+      state: z.string(),
+      waiting: z.string().nullable(),
+      reason: z.string(),
+    }),
   ),
 });
 
 /** The team every server begins with. */
 const TEAM = 'Default';
 
+interface PushCertificate {
+  readonly certificate: string;
+  readonly key: string;
+  readonly topic: string;
+}
+
 /** Everything the demo asks of the server, over the API an admin has. Saying it twice changes nothing. */
-export async function declare(
-  client: Client,
-  push: { certificate: string; key: string; topic: string },
-): Promise<void> {
+export async function declare(client: Client, push: PushCertificate, told: boolean): Promise<void> {
   const { push_certificates } = Certificates.parse(await client.get('/push-certificates'));
-  if (!push_certificates.some(({ topic }) => topic === push.topic)) {
-    await client.put('/push-certificates', { certificate: push.certificate, private_key: push.key });
+  const isValid = push_certificates.some(
+    ({ topic, not_after }) => topic === push.topic && new Date(not_after) > new Date(),
+  );
+  if (!isValid) {
+    await uploadPushCertificate(client, push);
   }
   const { labels } = Labels.parse(await client.get('/labels'));
-  for (const name of DEMO_LABELS) {
-    if (!labels.some((label) => label.name === name)) await client.post('/labels', { name });
+  for (const label of DEMO_LABELS) {
+    if (!labels.some(({ name }) => name === label.name)) await client.post('/labels', label);
   }
-  for (const profile of DEMO_PROFILES) {
-    const query = profile.label === undefined ? '' : `?label=${encodeURIComponent(profile.label)}`;
-    await client.upload(`/profiles${query}`, mobileconfig(profile), 'application/x-apple-aspen-config');
-  }
+  for (const profile of DEMO_PROFILES) await uploadProfile(client, profile, told);
+}
+
+/** Replaces the one of its topic. */
+export async function uploadPushCertificate(client: Client, push: PushCertificate): Promise<void> {
+  await client.put('/push-certificates', { certificate: push.certificate, private_key: push.key });
+}
+
+export async function uploadProfile(client: Client, profile: DemoProfile, told: boolean): Promise<void> {
+  const query = new URLSearchParams();
+  if (profile.label !== undefined) query.set('label', profile.label);
+  if (profile.minOs !== undefined) query.set('min_os', profile.minOs);
+  const body = mobileconfig({ ...profile, scope: scopeOf(profile, told) });
+  await client.upload(`/profiles?${query}`, body, 'application/x-apple-aspen-config');
 }
 
 export async function setLabel(client: Client, label: DemoLabel, udids: readonly string[]): Promise<void> {
@@ -72,16 +93,10 @@ export async function declaredByOthers(client: Client): Promise<ReadonlySet<stri
   );
 }
 
-/** What a Mac with these labels should have, with the PayloadUUID of each current version. */
-export async function wantedBy(client: Client): Promise<(labels: readonly DemoLabel[]) => readonly Wanted[]> {
+/** What the server wants now of each profile. */
+export async function currentVersions(client: Client): Promise<Current> {
   const { profiles } = Profiles.parse(await client.get('/profiles'));
-  const uuids = new Map(profiles.map((profile) => [profile.identifier, profile.version.payload_uuid]));
-  return (labels) =>
-    DEMO_PROFILES.filter(({ label }) => label === undefined || labels.includes(label)).map((profile) => ({
-      identifier: profile.identifier,
-      uuid: uuids.get(profile.identifier) ?? '',
-      channel: profile.scope === 'User' ? 'user' : 'device',
-    }));
+  return new Map(profiles.map(({ identifier, version }) => [identifier, version.payload_uuid]));
 }
 
 export async function pairsOf(client: Client, udid: string): Promise<readonly ServerPair[]> {

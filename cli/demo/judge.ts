@@ -1,3 +1,5 @@
+import type { Expectation } from './expect.ts';
+
 /** What one Mac has in its own store; the judge believes nobody else about it. */
 export interface OwnProfile {
   readonly identifier: string;
@@ -10,62 +12,54 @@ export interface ServerPair {
   readonly identifier: string;
   readonly channel: 'device' | 'user';
   readonly state: string;
+  readonly waiting: string | null;
   readonly reason: string;
 }
 
-/** What should be on the Mac, with the PayloadUUID of the current version. */
-export interface Wanted extends OwnProfile {}
+/** The PayloadUUID of the version the server wants now, by identifier. */
+export type Current = ReadonlyMap<string, string>;
 
-/** `lying`: acknowledges installs and does nothing. The server must say failed, with a reason, and never verified. */
-export type Conduct = 'honest' | 'lying';
+type Place = Pick<OwnProfile, 'identifier' | 'channel'>;
 
-/**
- * Why a Mac is not in its expected end state; empty when it is. An honest Mac has exactly what is wanted and the server
- * calls each verified; a lying one has none of it, and the server says so.
- */
+/** Why a Mac is not in its expected end state; empty when it is: what it holds, and what the server says, both. */
 export function faultsOf(
-  conduct: Conduct,
-  wanted: readonly Wanted[],
+  expected: readonly Expectation[],
   own: readonly OwnProfile[],
   pairs: readonly ServerPair[],
+  current: Current,
 ): readonly string[] {
   return [
-    ...ownFaults(conduct, wanted, own),
-    ...wanted.flatMap((one) => pairFaults(conduct, one, pairs)),
-    ...strays(wanted, pairs),
+    ...expected.flatMap((one) => [...ownFaults(one, own, current), ...pairFaults(one, pairs)]),
+    ...own
+      .filter((one) => !expected.some((other) => other.own !== 'absent' && isSamePlace(one, other)))
+      .map((one) => `${one.identifier} ${one.uuid} is installed on the ${one.channel} channel and not wanted`),
+    ...pairs
+      .filter(({ state }) => state !== 'not_in_scope')
+      .filter((pair) => !expected.some((one) => isSamePlace(one, pair)))
+      .map((pair) => `the server holds ${pair.identifier} as ${pair.state}, which nobody wants here`),
   ];
 }
 
-function ownFaults(conduct: Conduct, wanted: readonly Wanted[], own: readonly OwnProfile[]): string[] {
-  const missing = wanted.filter((one) => !own.some((other) => isSame(one, other)));
-  const surplus = own.filter((one) => !wanted.some((other) => isSame(one, other)));
-  return [
-    ...(conduct === 'lying'
-      ? []
-      : missing.map((one) => `${one.identifier} ${one.uuid} is not installed on the ${one.channel} channel`)),
-    ...surplus.map((one) => `${one.identifier} ${one.uuid} is installed on the ${one.channel} channel and not wanted`),
-  ];
+function ownFaults(expected: Expectation, own: readonly OwnProfile[], current: Current): string[] {
+  const { identifier, channel } = expected;
+  const there = own.find((one) => isSamePlace(one, expected));
+  // What is there and should not be is told with everything else that is not wanted.
+  if (expected.own === 'absent') return [];
+  if (there === undefined) return [`${identifier} is not installed on the ${channel} channel`];
+  const wanted = current.get(identifier) ?? '';
+  const isCurrent = there.uuid.toUpperCase() === wanted.toUpperCase();
+  return expected.own === 'any' || isCurrent ? [] : [`${identifier} is there as ${there.uuid}, not as ${wanted}`];
 }
 
-function pairFaults(conduct: Conduct, { identifier, channel }: Wanted, pairs: readonly ServerPair[]): string[] {
-  const pair = pairs.find((one) => one.identifier === identifier && one.channel === channel);
+function pairFaults(expected: Expectation, pairs: readonly ServerPair[]): string[] {
+  const { identifier, state, waiting } = expected;
+  const pair = pairs.find((one) => isSamePlace(one, expected));
   if (pair === undefined) return [`the server says nothing about ${identifier}`];
-  const expected = conduct === 'lying' ? 'failed' : 'verified';
-  if (pair.state !== expected) return [`${identifier} is ${pair.state}, not ${expected}: ${pair.reason}`];
+  const said = pair.waiting === null ? pair.state : `${pair.state} (${pair.waiting})`;
+  const wanted = waiting === undefined ? state : `${state} (${waiting})`;
+  if (said !== wanted) return [`${identifier} is ${said}, not ${wanted}: ${pair.reason}`];
   return pair.reason === '' ? [`${identifier} is ${pair.state} without a reason`] : [];
 }
 
-function strays(wanted: readonly Wanted[], pairs: readonly ServerPair[]): string[] {
-  return pairs
-    .filter((pair) => pair.state !== 'not_in_scope' && pair.state !== 'unmanaged')
-    .filter((pair) => !wanted.some((one) => one.identifier === pair.identifier && one.channel === pair.channel))
-    .map((pair) => `the server holds ${pair.identifier} as ${pair.state}, which nobody wants here`);
-}
-
-function isSame(one: OwnProfile, other: OwnProfile): boolean {
-  return (
-    one.identifier === other.identifier &&
-    one.channel === other.channel &&
-    one.uuid.toUpperCase() === other.uuid.toUpperCase()
-  );
-}
+const isSamePlace = (one: Place, other: Place): boolean =>
+  one.identifier === other.identifier && one.channel === other.channel;

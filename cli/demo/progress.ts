@@ -66,7 +66,7 @@ export function createProgress(): Progress {
           totals.pushes += 1;
           return reach(mac, 'push');
         case 'command':
-          totals.commands += 1;
+          if (!event.again) totals.commands += 1;
           return reach(mac, 'Idle', ...(event.requestType === 'InstallProfile' ? (['InstallProfile'] as const) : []));
         case 'accepted':
           return event.status === 'Acknowledged' ? reach(mac, 'Acknowledged') : undefined;

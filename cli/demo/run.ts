@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Failure } from '../failure.ts';
 import type { DemoOptions } from './options.ts';
 import { createProgress, type Progress } from './progress.ts';
-import { nextSteps, verdictTable } from './report.ts';
-import { openDemoFolder } from './state.ts';
+import { nextSteps, reasonsTable, verdictTable } from './report.ts';
+import { type DemoState, openDemoFolder, saveDemoState } from './state.ts';
+import { nameOf, tellStory } from './story.ts';
 import { judgeFleet, type Verdict } from './verdict.ts';
 import { enrolFleet, startWorld, TICK_MS, type World } from './world.ts';
 
@@ -26,12 +27,12 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     console.log(
       `Espalier runs (${seconds(startedAt)} s). ${state.macs} simulated Macs, nothing leaves this machine.\n`,
     );
-    const judged = { right: 0 };
+    const judged: Judged = { right: 0 };
     const hide = progress.show(() => ` → as expected ${judged.right}/${state.macs}`);
     const failures = await enrolFleet(world, options, state);
-    const verdicts = await converge(world, judged, told).finally(hide);
+    const verdicts = await play(world, options, state, judged, told).finally(hide);
     const convergedAt = Date.now();
-    summarise(world, progress, verdicts, failures, { startedAt, convergedAt, options });
+    summarise(world, progress, verdicts, failures, { startedAt, convergedAt, options, state });
     const isAsExpected = failures.length === 0 && verdicts.every(({ faults }) => faults.length === 0);
     if (options.once || told.signal.aborted) return isAsExpected ? 0 : 1;
     console.log('\nCtrl-C stops everything.');
@@ -43,11 +44,33 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   }
 }
 
+/** All is well first; then the story, in a folder that has not heard it; then all is well again, in another way. */
+async function play(
+  world: World,
+  options: DemoOptions,
+  state: DemoState,
+  judged: Judged,
+  told: Told,
+): Promise<readonly Verdict[]> {
+  const before = await converge(world, state.told, judged, told);
+  if (state.told || told.signal.aborted || before.some(({ faults }) => faults.length > 0)) return before;
+  console.log('');
+  await tellStory(world, (line) => console.log(line));
+  console.log('');
+  state.told = true;
+  saveDemoState(options.data, state);
+  return converge(world, true, judged, told);
+}
+
+interface Judged {
+  right: number;
+}
+
 /** Looks until every Mac is in its expected end state, or until it is plain that this will not happen. */
-async function converge(world: World, judged: { right: number }, told: Told): Promise<readonly Verdict[]> {
+async function converge(world: World, afterStory: boolean, judged: Judged, told: Told): Promise<readonly Verdict[]> {
   const until = Date.now() + GIVE_UP_AFTER_MS;
   for (;;) {
-    const verdicts = await judgeFleet(world.client, world.fleet.macs);
+    const verdicts = await judgeFleet(world.client, world.fleet.macs, afterStory);
     judged.right = verdicts.filter(({ faults }) => faults.length === 0).length;
     const gone = await Promise.race([world.server.gone, delay(0, undefined)]);
     if (gone !== undefined) throw new Failure(`the server process ended with ${gone}\n${world.server.stderr()}`);
@@ -60,6 +83,7 @@ interface Course {
   readonly startedAt: number;
   readonly convergedAt: number;
   readonly options: DemoOptions;
+  readonly state: DemoState;
 }
 
 function summarise(
@@ -67,11 +91,12 @@ function summarise(
   progress: Progress,
   verdicts: readonly Verdict[],
   failures: readonly string[],
-  { startedAt, convergedAt, options }: Course,
+  { startedAt, convergedAt, options, state }: Course,
 ): void {
   const { enrolments, commands, faults } = progress.totals;
   const lastFault = progress.lastFaultAt();
-  console.log(`\n${verdictTable(verdicts)}\n`);
+  console.log(`\n${verdictTable(verdicts, state.told)}\n`);
+  console.log(`Not verified, and why (one of each):\n\n${reasonsTable(verdicts)}\n`);
   console.log(`${enrolments} enrolments and ${commands} commands in this start, ${seconds(startedAt)} s.`);
   if (options.faults && lastFault !== undefined) {
     const ticks = (convergedAt - lastFault) / TICK_MS;
@@ -79,7 +104,7 @@ function summarise(
   }
   for (const failure of failures) console.log(`✗ ${failure}`);
   for (const { member, faults: wrong } of verdicts) {
-    for (const fault of wrong) console.log(`✗ mac-${String(member.number + 1).padStart(3, '0')}: ${fault}`);
+    for (const fault of wrong) console.log(`✗ ${nameOf(member)}: ${fault}`);
   }
   if (!options.once) console.log(`\n${nextSteps(world.client, verdicts, options.data)}`);
 }

@@ -9,6 +9,8 @@ const State = z.object({
   macs: z.number(),
   fleetSeed: z.string(),
   enrollSecret: z.string().optional(),
+  /** The story has been told: what it changed is how things are. */
+  told: z.boolean().default(false),
 });
 export type DemoState = z.output<typeof State>;
 
@@ -18,7 +20,7 @@ export async function openDemoFolder(folder: string, macs: number): Promise<{ st
   if (existsSync(file)) return { state: State.parse(JSON.parse(readFileSync(file, 'utf8'))), isNew: false };
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const ports = { devices: await freePort(), admin: await freePort(), apns: await freePort() };
-  const state = { ports, macs, fleetSeed: 'espalier' };
+  const state = { ports, macs, fleetSeed: 'espalier', told: false };
   saveDemoState(folder, state);
   return { state, isNew: true };
 }

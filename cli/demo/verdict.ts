@@ -1,7 +1,7 @@
 import type { FleetMac } from '../../simulator/fleet.ts';
 import type { Client } from '../client.ts';
-import { conductOf, labelsOf } from './cast.ts';
-import { declaredByOthers, pairsOf, wantedBy } from './declare.ts';
+import { currentVersions, declaredByOthers, pairsOf } from './declare.ts';
+import { expectationsOf } from './expect.ts';
 import { faultsOf, type OwnProfile, type ServerPair } from './judge.ts';
 
 /** The server's own profile on every Mac: installed by enrolling, not by the reconciler. */
@@ -14,9 +14,13 @@ export interface Verdict {
   readonly faults: readonly string[];
 }
 
-/** Holds the server's answer about every Mac against that Mac's own profile store. */
-export async function judgeFleet(client: Client, macs: readonly FleetMac[]): Promise<readonly Verdict[]> {
-  const wanted = await wantedBy(client);
+/** Holds the server's answer about every Mac against that Mac's own profile store. `told`: after the story. */
+export async function judgeFleet(
+  client: Client,
+  macs: readonly FleetMac[],
+  told: boolean,
+): Promise<readonly Verdict[]> {
+  const current = await currentVersions(client);
   const foreign = await declaredByOthers(client);
   const isOurs = ({ identifier }: { readonly identifier: string }) => !foreign.has(identifier);
   const verdicts: Verdict[] = [];
@@ -26,12 +30,8 @@ export async function judgeFleet(client: Client, macs: readonly FleetMac[]): Pro
       continue;
     }
     const pairs = await pairsOf(client, member.mac.identity.udid);
-    const faults = faultsOf(
-      conductOf(member.number),
-      wanted(labelsOf(member)),
-      ownProfiles(member).filter(isOurs),
-      pairs.filter(isOurs),
-    );
+    const own = ownProfiles(member).filter(isOurs);
+    const faults = faultsOf(expectationsOf(member, told), own, pairs.filter(isOurs), current);
     const violations = member.mac.violations.map(({ rule, detail }) => `the server broke ${rule}: ${detail}`);
     verdicts.push({ member, pairs, faults: [...faults, ...violations] });
   }

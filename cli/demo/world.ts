@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type FakeApns, startFakeApns } from '../../simulator/fake-apns.ts';
-import { Fleet } from '../../simulator/fleet.ts';
+import { Fleet, type FleetMac } from '../../simulator/fleet.ts';
 import { type Client, clientFor } from '../client.ts';
 import { Failure } from '../failure.ts';
-import { faultsFor, hasUser, labelsOf } from './cast.ts';
+import { faultsFor, hasUser, installApps, isA, isShut, memberOf, platformOf } from './cast.ts';
 import { type ServerChild, startServerChild } from './child.ts';
-import { DEMO_LABELS } from './content.ts';
+import { DEMO_LABELS, strangers } from './content.ts';
 import { declare, enrollLink, newEnrollSecret, setLabel, setTeam } from './declare.ts';
 import type { DemoOptions } from './options.ts';
 import { patient } from './patient.ts';
@@ -21,6 +21,7 @@ const PACE = {
   ESPALIER_VERIFY_GRACE_MS: '1000',
   ESPALIER_PROFILE_LIST_DELAY_MS: '1000',
   ESPALIER_OSQUERY_INTERVAL_MS: '1000',
+  ESPALIER_LABEL_INTERVAL_MS: '1000',
 } as const;
 const ENROLLING_AT_ONCE = 6;
 const RETRIES = 20;
@@ -80,7 +81,7 @@ export async function startWorld(
   try {
     server = await launch();
     const client = patient(clientFor(serverFolder));
-    await declare(client, apns.push);
+    await declare(client, apns.push, state.told);
     fleet = new Fleet({
       count: state.macs,
       seed: state.fleetSeed,
@@ -88,11 +89,13 @@ export async function startWorld(
       folder: path.join(options.data, 'macs'),
       enrollmentRoots: client.tlsRoots,
       hasUser,
+      platform: platformOf,
       faults: (number) => faultsFor(number, options.faults),
       retryBaseMs: 300,
       notNowMs: 500,
       onEvent: ({ number }, event) => progress.saw(number, event),
     });
+    for (const member of fleet.macs) prepare(member, state.told);
     // Until now pushes were kept: a Mac is not unknown to Apple because its folder is not open yet.
     apns.attach(fleet.push);
     const world = {
@@ -114,8 +117,20 @@ export async function startWorld(
   }
 }
 
+/** How each Mac is found: what people put on it, and whether its lid is open. */
+function prepare(member: FleetMac, told: boolean): void {
+  const { number, mac } = member;
+  if (mac.identity.platform === 'macOS') installApps(member, told);
+  if (isA('strangers', number) && mac.phase === 'new') for (const profile of strangers()) mac.installByHand(profile);
+  if (isShut(number, told)) mac.goOffline();
+}
+
 /** Macs that are not enrolled enrol; all of them get their labels, agents begin to report. */
-export async function enrolFleet(world: World, options: DemoOptions, state: DemoState): Promise<readonly string[]> {
+export async function enrolFleet(
+  world: World,
+  options: Pick<DemoOptions, 'data'>,
+  state: DemoState,
+): Promise<readonly string[]> {
   const { client, fleet } = world;
   fleet.start();
   const failures = await fleet.enroll({
@@ -124,17 +139,23 @@ export async function enrolFleet(world: World, options: DemoOptions, state: Demo
     retries: RETRIES,
   });
   for (const { mac } of fleet.macs) if (mac.phase === 'enrolled') await setTeam(client, mac.identity.udid);
-  for (const label of DEMO_LABELS) {
-    const members = fleet.macs.filter((one) => one.mac.phase === 'enrolled' && labelsOf(one).includes(label));
+  for (const { name, kind } of DEMO_LABELS) {
+    if (kind !== 'manual') continue;
+    const isMember = (one: FleetMac) => memberOf(name, one, state.told) === 'yes';
+    const members = fleet.macs.filter((one) => one.mac.phase === 'enrolled' && isMember(one));
     await setLabel(
       client,
-      label,
+      name,
       members.map(({ mac }) => mac.identity.udid),
     );
   }
   const enrollSecret = state.enrollSecret ?? (await newEnrollSecret(client));
-  saveDemoState(options.data, { ...state, enrollSecret });
+  state.enrollSecret = enrollSecret;
+  saveDemoState(options.data, state);
   fleet.startAgents({
+    withoutProfilesTable: (number) => isA('noExtension', number),
+    checksumColumn: true,
+    orbit: hasUser,
     flags: {
       tls_hostname: new URL(client.publicUrl).host,
       enroll_secret: enrollSecret,

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
+import { LEAST_MACS } from '../../cli/demo/cast.ts';
 import { createProgress } from '../../cli/demo/progress.ts';
 import { openDemoFolder } from '../../cli/demo/state.ts';
 import { judgeFleet, type Verdict } from '../../cli/demo/verdict.ts';
@@ -37,7 +38,13 @@ const LOOK_EVERY_MS = 300;
 /** A real server process with a push service and simulated Macs around it, in a folder of its own. */
 export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   const folder = mkdtempSync(path.join(tmpdir(), 'espalier-e2e-'));
-  const demo = { data: folder, macs: options.macs ?? 8, once: true, faults: options.faults === true, seed: '1' };
+  const demo = {
+    data: folder,
+    macs: options.macs ?? LEAST_MACS,
+    once: true,
+    faults: options.faults === true,
+    seed: '1',
+  };
   const { state } = await openDemoFolder(folder, demo.macs);
   const database = options.databaseUrl === undefined ? {} : { ESPALIER_DATABASE_URL: options.databaseUrl };
   const more = await options.settingsFor?.(state.ports.devices);
@@ -50,7 +57,7 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
     async converge(withinMs = 90_000) {
       const until = Date.now() + withinMs;
       for (;;) {
-        const wrong = (await judgeFleet(world.client, world.fleet.macs)).flatMap(faultsOf);
+        const wrong = (await judgeFleet(world.client, world.fleet.macs, state.told)).flatMap(faultsOf);
         if (wrong.length === 0 || Date.now() > until) return wrong;
         await delay(LOOK_EVERY_MS);
       }
