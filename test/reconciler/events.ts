@@ -108,7 +108,7 @@ const event = fc.oneof(
 export const happening: fc.Arbitrary<Happening> = fc.record({ event, replica, fault });
 
 /** Events of one history. */
-export const history = fc.array(happening, { minLength: 10, maxLength: 50, size: 'max' });
+export const history = fc.array(happening, { minLength: 8, maxLength: 40, size: 'max' });
 
 /** One line per event, for a failure. */
 export function told(happenings: readonly Happening[]): string {

@@ -9,7 +9,7 @@ import type { Rooms } from '../../server/rooms.ts';
 import type { Faults } from '../support/faulty-sessions.ts';
 import { type Event, type Happening, MACS, REPLICAS } from './events.ts';
 import { House, TIMES } from './house.ts';
-import { brokenRows, wrongSums } from './invariants.ts';
+import { brokenRows } from './invariants.ts';
 import { VERDICT } from './oracle.ts';
 import { type Behaviour, SimMac } from './sim-mac.ts';
 
@@ -30,6 +30,17 @@ interface LabelOfTest {
   readonly name: string;
   readonly kind: LabelKind;
 }
+
+/** What happens without the server. */
+const SILENT = new Set<Event['kind']>([
+  'truth',
+  'agent becomes',
+  'taken away',
+  'put back',
+  'foreign profile',
+  'new system',
+  'time',
+]);
 
 /** A pair on a Mac: channel and identifier. */
 type Place = `${Channel} ${string}`;
@@ -80,13 +91,12 @@ export class History {
     } finally {
       this.faults.arm(undefined);
     }
-    await this.check();
+    if (!SILENT.has(event.kind)) await this.check();
   }
 
   async check(): Promise<void> {
-    const broken = await brokenRows(this.house.db);
-    const sums = await wrongSums(this.house.db, this.house.fingerprintDigest);
-    if (broken.length + sums.length > 0) throw new Error([...broken, ...sums].join('; '));
+    const broken = await brokenRows(this.house.db, this.house.fingerprintDigest);
+    if (broken.length > 0) throw new Error(broken.join('; '));
   }
 
   async #happen(event: Event, rooms: Rooms, replica: number): Promise<void> {
@@ -125,6 +135,7 @@ export class History {
         return;
       case 'restart':
         await rooms.reconciler.stop();
+        this.faults.arm(undefined);
         this.replicas[replica] = await this.house.replica();
         return;
       case 'time':
@@ -140,7 +151,7 @@ export class History {
         return;
       }
       case 'agent':
-        return this.#agentTurn(mac, rooms);
+        return mac.agentTurn(rooms, this.#secret);
       case 'agent becomes':
         mac.agent = event.agent;
         return;
@@ -219,11 +230,6 @@ export class History {
     await rooms.labels.edit(label.name, sourceOf(label.kind, this.#made));
   }
 
-  async #agentTurn(mac: SimMac, rooms: Rooms): Promise<void> {
-    await rooms.osquery.refresh();
-    await mac.agentTurn(rooms, this.#secret);
-  }
-
   /** What only the audit knows to be missing, once the queue has been worked off: nothing was ever to be announced. */
   async unannounced(): Promise<readonly string[]> {
     this.faults.arm(undefined);
@@ -259,7 +265,8 @@ export class History {
       for (const channel of CHANNELS)
         for (let left = 40; left > 0 && (await this.#poll(mac, rooms, channel, 'obeys')); ) left -= 1;
     this.house.forward(TIMES.profileListDelayMs);
-    for (const mac of this.macs) await this.#agentTurn(mac, rooms);
+    await jobs(rooms);
+    for (const mac of this.macs) await mac.agentTurn(rooms, this.#secret);
   }
 
   /** Faults stop, agents answer; what is known is now what is true. */
@@ -267,7 +274,7 @@ export class History {
     for (let turn = 0; turn < 3; turn += 1) {
       this.house.forward(turn === 0 ? 2 * DAY : 10 * TIMES.osqueryIntervalMs);
       await jobs(this.#rooms(0));
-      for (const mac of this.macs) await this.#agentTurn(mac, this.#rooms(0));
+      for (const mac of this.macs) await mac.agentTurn(this.#rooms(0), this.#secret);
     }
   }
 
@@ -396,12 +403,38 @@ function mobileconfig(identifier: string, channel: Channel, content: number): Bu
   });
 }
 
+/** In an order that no reference minds. Deleting some hundred rows takes a tenth of what truncating their tables does. */
+const TABLES = [
+  'op',
+  'command',
+  'command_history',
+  'command_body',
+  'push_outbox',
+  'push_state',
+  'recon_queue',
+  'recon_wave',
+  'recon_audit',
+  'recon_evidence',
+  'recon',
+  'osquery_seen',
+  'osquery_node',
+  'osquery_enroll_secret',
+  'enrollment_seen',
+  'certificate',
+  'scep_challenge',
+  'enrollment',
+  'label_member',
+  'host_label',
+  'label',
+  'host_identity',
+  'host',
+  'profile_change',
+];
+
 /** Everything a history has written; what costs time to make (keys, the push certificate) stays. */
 async function emptied(db: Database): Promise<void> {
-  await sql`
-    truncate host, enrollment, enrollment_seen, recon, recon_queue, op, command, command_body, command_history, push_outbox,
-      push_state, slot, profile, profile_version, label, label_member, host_label, scep_challenge, certificate, osquery_enroll_secret,
-      osquery_node, osquery_seen cascade
-  `.execute(db.read);
-  await sql`delete from team where id > 1`.execute(db.read);
+  const deletes = TABLES.map((table) => `delete from ${table};`).join(' ');
+  const profiles = 'update profile set current_version_id = null; delete from profile_version; delete from profile;';
+  const rest = 'delete from slot; delete from team where id > 1; update catalogue set epoch = 1;';
+  await sql.raw(`do $$ begin ${deletes} ${profiles} ${rest} end $$`).execute(db.read);
 }
