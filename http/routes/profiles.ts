@@ -14,6 +14,7 @@ const Flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 /** Of every request that changes profiles. `author` is what the history says; a token is what was checked. */
 const CHANGE = { dry_run: Flag.default(false), author: z.string().min(1).max(255).default('admin') };
 const Change = z.strictObject(CHANGE);
+const Nothing = z.strictObject({});
 const Name = z.string().min(1).max(255);
 
 const Upload = z.strictObject({
@@ -129,8 +130,9 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
   );
   router.post(
     '/profiles/:id/versions/:version/restore',
-    api('apiRead', async (call) => {
+    api('apiWrite', async (call) => {
       const version = idOf(call, 'version');
+      if (call.body.length > 0) jsonBody(call, Nothing);
       return json(200, renderedEdit(await profiles.restoreVersion(idOf(call, 'id'), version, changeOf(call))));
     }),
   );

@@ -7,6 +7,7 @@ import { enrollLinkRoutes } from '../../http/routes/enroll-links.ts';
 import { hostRoutes } from '../../http/routes/hosts.ts';
 import { labelRoutes } from '../../http/routes/labels.ts';
 import { osquerySecretRoutes } from '../../http/routes/osquery-secrets.ts';
+import { profileSetRoutes } from '../../http/routes/profile-sets.ts';
 import { profileRoutes } from '../../http/routes/profiles.ts';
 import { pushCertificateRoutes } from '../../http/routes/push-certificates.ts';
 import { teamRoutes } from '../../http/routes/teams.ts';
@@ -22,6 +23,7 @@ const NOBODY = {} as never;
 const ROUTERS: readonly Router[] = [
   hostRoutes(NOBODY),
   profileRoutes(NOBODY),
+  profileSetRoutes(NOBODY),
   labelRoutes({ labels: NOBODY }),
   teamRoutes(NOBODY),
   commandRoutes(NOBODY),

@@ -30,6 +30,7 @@ const NOT_JSON = [
   '{"unknown":1}',
 ];
 const HOST = '/hosts/no-such-host';
+const BASE64 = upload().toString('base64');
 
 function badJson(at: string, ...more: readonly (readonly [object, number, string])[]): readonly Bad[] {
   return [
@@ -130,6 +131,10 @@ export const CASES: Readonly<Record<string, readonly Bad[]>> = {
       'name=',
       `name=${'x'.repeat(256)}`,
       'name=a%00',
+      'delivery=verbatim',
+      'delivery=some',
+      'dry_run=1',
+      'author=',
       'min_os=x',
       'min_os=',
       'max_os=14.1.1.1',
@@ -140,10 +145,74 @@ export const CASES: Readonly<Record<string, readonly Bad[]>> = {
   'GET /profiles': [
     bad('/profiles?team=nowhere', 404, 'team_not_found'),
     bad('/profiles?team=%00', 400, 'request_malformed'),
+    bad('/profiles?deleted=1', 400, 'request_malformed'),
     bad('/profiles?unknown=1', 400, 'request_malformed'),
   ],
   'GET /profiles/:id': badIds((id) => `/profiles/${id}`, 'profile_not_found'),
-  'DELETE /profiles/:id': badIds((id) => `/profiles/${id}`, 'profile_not_found'),
+  'DELETE /profiles/:id': [
+    ...badIds((id) => `/profiles/${id}`, 'profile_not_found'),
+    bad('/profiles/1?dry_run=yes', 400, 'request_malformed'),
+    bad('/profiles/1?author=', 400, 'request_malformed'),
+    bad('/profiles/1?unknown=1', 400, 'request_malformed'),
+  ],
+  'PATCH /profiles/:id': [
+    ...badIds((id) => `/profiles/${id}`, 'profile_not_found').map((one) => ({ ...one, body: '{"name":"x"}' })),
+    ...badJson(
+      '/profiles/1',
+      [{}, 400, 'request_malformed'],
+      [{ name: '' }, 400, 'request_malformed'],
+      [{ name: 'a\0b' }, 400, 'request_malformed'],
+      [{ labels: 'here' }, 400, 'request_malformed'],
+      [{ labels: ['here', 'here'] }, 400, 'request_malformed'],
+      [{ labels: ['nowhere'] }, 404, 'label_not_found'],
+      [{ exclude_labels: ['aimed'] }, 400, 'request_malformed'],
+      [{ include: 'some' }, 400, 'request_malformed'],
+      [{ include: 'all', labels: [] }, 400, 'request_malformed'],
+      [{ min_os: 'x' }, 400, 'request_malformed'],
+      [{ min_os: '15', max_os: '14' }, 400, 'request_malformed'],
+    ),
+    bad('/profiles/1?dry_run=1', 400, 'request_malformed', '{"name":"x"}'),
+  ],
+  'POST /profiles/:id/restore': [
+    ...badIds((id) => `/profiles/${id}/restore`, 'profile_not_found'),
+    bad('/profiles/1/restore', 404, 'profile_not_found'),
+    bad('/profiles/1/restore', 400, 'request_malformed', '{'),
+    bad('/profiles/1/restore', 400, 'request_malformed', '{"unknown":1}'),
+  ],
+  'POST /profiles/:id/versions/:version/restore': [
+    ...badIds((id) => `/profiles/${id}/versions/1/restore`, 'profile_not_found'),
+    ...badIds((id) => `/profiles/1/versions/${id}/restore`, 'profile_not_found'),
+    bad('/profiles/1/versions/1/restore', 400, 'request_malformed', '{"name":"x"}'),
+    bad('/profiles/1/versions/1/restore?dry_run=', 400, 'request_malformed'),
+  ],
+  'GET /profiles/:id/versions/:version/diff/:to': [
+    ...badIds((id) => `/profiles/${id}/versions/1/diff/1`, 'profile_not_found'),
+    ...badIds((id) => `/profiles/1/versions/${id}/diff/1`, 'profile_not_found'),
+    ...badIds((id) => `/profiles/1/versions/1/diff/${id}`, 'profile_not_found'),
+  ],
+  'PUT /teams/:team/profiles': [
+    ...badJson(
+      '/teams/Default/profiles',
+      [{ profiles: [] }, 400, 'request_malformed'],
+      [{ profiles: [{}] }, 400, 'request_malformed'],
+      [{ profiles: [{ mobileconfig: 'a' }] }, 400, 'request_malformed'],
+      [{ profiles: [{ mobileconfig: '*' }] }, 400, 'request_malformed'],
+      [{ profiles: [{ mobileconfig: '', labels: 'here' }] }, 400, 'request_malformed'],
+      [{ profiles: [{ mobileconfig: '', more: 1 }] }, 400, 'request_malformed'],
+      [{ profiles: Array(1001).fill({ mobileconfig: '' }) }, 400, 'request_malformed'],
+      [{ profiles: [{ mobileconfig: '' }] }, 422, 'profile_invalid'],
+      [{ profiles: [{ mobileconfig: upload({ PayloadVersion: 2 }).toString('base64') }] }, 422, 'profile_invalid'],
+      [{ profiles: [{ mobileconfig: BASE64, labels: ['nowhere'] }] }, 422, 'profile_invalid'],
+      [{ profiles: [{ mobileconfig: BASE64 }, { mobileconfig: BASE64 }] }, 422, 'profile_invalid'],
+      [{ profiles: [{ mobileconfig: BASE64 }], max_removals: -1 }, 400, 'request_malformed'],
+      [{ profiles: [{ mobileconfig: BASE64 }], max_removals: 0 }, 409, 'conflict'],
+      [{ profiles: [], allow_empty: 'yes' }, 400, 'request_malformed'],
+    ),
+    bad('/teams/nowhere/profiles', 404, 'team_not_found', '{"profiles":[]}'),
+    bad('/teams/%00/profiles', 400, 'request_malformed', '{"profiles":[]}'),
+    bad('/teams/Default/profiles?dry_run=maybe', 400, 'request_malformed', '{"profiles":[]}'),
+    bad('/teams/Default/profiles', 413, 'request_too_large', Buffer.alloc(65 * 1024 * 1024)),
+  ],
   'GET /profiles/:id/versions/:version/mobileconfig': [
     ...badIds((id) => `/profiles/${id}/versions/1/mobileconfig`, 'profile_not_found'),
     ...badIds((id) => `/profiles/1/versions/${id}/mobileconfig`, 'profile_not_found'),
