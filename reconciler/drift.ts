@@ -45,6 +45,19 @@ export function inDriftOrder(found: readonly ExtraProfile[], bound: number): rea
     .slice(0, bound);
 }
 
+/** A database may give the parts of an item back in another order than they were written in. */
+export function sameDrift(one: readonly ExtraProfile[], other: readonly ExtraProfile[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((item, index) => {
+      const { identifier, uuid, displayName, why } = other[index] ?? item;
+      return (
+        item.identifier === identifier && item.uuid === uuid && item.displayName === displayName && item.why === why
+      );
+    })
+  );
+}
+
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -5,6 +5,7 @@ import { sameApplied } from './applied.ts';
 import { type Catalogue, fingerprintOf, versionOf } from './catalogue.ts';
 import { checksumsSeen, hasContent, NO_CONTENT } from './content-evidence.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
+import { sameDrift } from './drift.ts';
 import { observe } from './observe.ts';
 import { policiesSeen } from './policy-evidence.ts';
 import type { ExpectedPolicies, ReconcileStore } from './ports.ts';
@@ -172,7 +173,7 @@ function isNothing({ row }: HostFacts, change: FactsChange): boolean {
     change.changes.length === 0 &&
     change.actualKnown === row.actualKnown &&
     sameApplied(change.applied, row.applied) &&
-    JSON.stringify(change.observedExtra) === JSON.stringify(row.observedExtra)
+    sameDrift(change.observedExtra, row.observedExtra)
   );
 }
 

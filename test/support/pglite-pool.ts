@@ -26,7 +26,7 @@ interface Table {
 interface Baseline {
   readonly shape: string;
   readonly tables: readonly Table[];
-  readonly sequences: readonly { readonly name: string; readonly value: number | null }[];
+  readonly sequences: readonly { readonly name: string; readonly value: number; readonly called: boolean }[];
 }
 
 interface Member {
@@ -63,9 +63,16 @@ async function baselineOf(on: Executor): Promise<Baseline> {
     );
     tables.push({ name, seed: seed.rows[0]?.rows ?? null });
   }
-  const sequences = await sql<Baseline['sequences'][number]>`
-    select schemaname || '.' || sequencename as name, last_value as value from pg_sequences`.execute(on);
-  return { shape: await shapeOf(on), tables, sequences: sequences.rows };
+  const named = await sql<{ name: string }>`
+    select sequencename as name from pg_sequences where schemaname = 'public'`.execute(on);
+  const sequences: Baseline['sequences'][number][] = [];
+  for (const { name } of named.rows) {
+    // The sequence itself: pg_sequences has no last value for one that was restarted and not used yet.
+    const state = await sql<{ value: number; called: boolean }>`
+      select last_value as value, is_called as called from ${sql.id(name)}`.execute(on);
+    sequences.push({ name, value: state.rows[0]?.value ?? 1, called: state.rows[0]?.called ?? false });
+  }
+  return { shape: await shapeOf(on), tables, sequences };
 }
 
 /** False where the tables are not what they were. */
@@ -84,8 +91,8 @@ async function putBack(on: Executor, { shape, tables, sequences }: Baseline): Pr
     );
   }
   await sql`set session_replication_role = origin`.execute(on);
-  for (const { name, value } of sequences) {
-    await sql`select setval(${name}::regclass, ${value ?? 1}, ${value !== null})`.execute(on);
+  for (const { name, value, called } of sequences) {
+    await sql`select setval(${name}::regclass, ${value}, ${called})`.execute(on);
   }
   return true;
 }
