@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
-import type { CountedHost, HostRead } from '../reconciler/ports.ts';
+import type { CountedHost, HostNames, HostRead } from '../reconciler/ports.ts';
 import type { PushSummary } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
 import { readContent } from './reconcile-evidence.ts';
@@ -96,13 +96,35 @@ function pushOf(row: ChannelColumns): PushSummary | undefined {
 export async function hostNames(
   executor: Executor,
   enrollments: readonly EnrollmentRef[],
-): Promise<ReadonlyMap<EnrollmentRef, { hostId: string; hostName: string }>> {
+): Promise<ReadonlyMap<EnrollmentRef, HostNames>> {
   if (enrollments.length === 0) return new Map();
-  const { rows } = await sql<{ id: number; host_id: string; name: string }>`
-    select e.id, h.id as host_id, h.name from enrollment e join host h on h.id = e.host_id
-    where e.id = any(${idList(enrollments)})
+  const { rows } = await sql<{ id: number; host_id: string; name: string; serial: string | null; team_id: number }>`
+    select e.id, h.id as host_id, h.name, h.serial_number as serial, h.team_id
+    from enrollment e join host h on h.id = e.host_id where e.id = any(${idList(enrollments)})
   `.execute(executor);
-  return new Map(rows.map((row) => [row.id, { hostId: row.host_id, hostName: row.name }]));
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      { hostId: row.host_id, hostName: row.name, serialNumber: row.serial ?? undefined, teamId: row.team_id },
+    ]),
+  );
+}
+
+export async function failedIn(
+  executor: Executor,
+  slotId: number,
+  teamIds: readonly number[],
+  after: EnrollmentRef,
+  limit: number,
+): Promise<readonly EnrollmentRef[]> {
+  const { rows } = await sql<{ id: number }>`
+    select o.enrollment_id as id from op o
+    join recon r on r.enrollment_id = o.enrollment_id and r.team_id = any(${sql.val([...teamIds])}::int[])
+    join enrollment e on e.id = o.enrollment_id and e.state = 'enrolled'
+    where o.slot_id = ${slotId} and o.state = 'failed' and o.enrollment_id > ${after}
+    order by o.enrollment_id limit ${limit}
+  `.execute(executor);
+  return rows.map((row) => row.id);
 }
 
 export async function scan(

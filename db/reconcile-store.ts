@@ -8,7 +8,7 @@ import { forgetAnswers, labelTruth } from './label-copies.ts';
 import { auditRows, repairCopies } from './reconcile-audit.ts';
 import { writeContent } from './reconcile-evidence.ts';
 import { reconcileQueue } from './reconcile-queue.ts';
-import { findHost, hostNames, readHost, scan } from './reconcile-read.ts';
+import { failedIn, findHost, hostNames, readHost, scan } from './reconcile-read.ts';
 import { lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
 import { queueWaitingFor } from './reconcile-siblings.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
@@ -79,13 +79,14 @@ export function reconcileStore(db: Database): ReconcileStore {
       return low === null || high === null ? undefined : { low, high };
     },
     auditRows: (low, high) => auditRows(db.read, low, high),
-    read: (enrollments) => readFacts(db.read, enrollments),
+    read: (enrollments, tx) => readFacts(tx === undefined ? db.read : executorOf(tx), enrollments),
     repairCopies: (tx, low, high) => repairCopies(executorOf(tx), low, high),
 
     findHost: (ref) => findHost(db.read, ref),
     readHost: (hostId, now) => readHost(db.read, hostId, now),
     scan: (after, limit, teamIds) => scan(db.read, after, limit, teamIds),
     queueWaitingFor: (tx, enrollment, slots, now) => queueWaitingFor(executorOf(tx), enrollment, slots, now),
+    failedIn: (slotId, teamIds, after, limit) => failedIn(db.read, slotId, teamIds, after, limit),
     hostNames: (enrollments) => hostNames(db.read, enrollments),
   };
 }

@@ -24,6 +24,8 @@ export interface Counters {
   readonly pairs: PairCounts;
   /** Live devices by the worst state of all their channels' pairs. */
   readonly hosts: Readonly<Record<HostState, number>>;
+  /** The same, device by device. */
+  readonly worst: Pick<WorstStates, 'inState'>;
   /** When the oldest of all operations that are not settled began. */
   readonly oldestUnsettledAt: Date | undefined;
 }
@@ -90,6 +92,7 @@ async function takeCensus(deps: CensusDeps): Promise<Counters> {
     profiles: [...tallies].map(([profileId, tally]) => ({ profileId, ...tally.counts() })),
     pairs: all.counts(),
     hosts: hosts.counts(),
+    worst: hosts,
     oldestUnsettledAt: oldest,
   };
 }

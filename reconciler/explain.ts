@@ -10,9 +10,11 @@ import {
   observationLine,
   type PairFacts,
 } from './evidence.ts';
+import type { GateEvidence } from './gate.ts';
 import { isByHand, NO_OBSERVER, REASONS } from './reasons.ts';
-import { heldOf, stateOf } from './state.ts';
-import type { DriftKind, ObservationReason, Op, PairState, WaitingReason } from './types.ts';
+import { type DerivedState, heldOf, stateOf } from './state.ts';
+import type { DriftKind, LiveCommand, ObservationReason, Op, PairState, WaitingReason } from './types.ts';
+import { OTHER_KIND, WAITING_WORDS, type WaitingWords } from './waiting-words.ts';
 import { ago, inTime, list, times } from './words.ts';
 
 export interface Explanation {
@@ -23,26 +25,6 @@ export interface Explanation {
   readonly evidence: readonly EvidenceLine[];
 }
 
-const WAITING: Readonly<Record<WaitingReason, string>> = {
-  label_unknown: 'It is not known yet whether a label holds for this host',
-  rollout_stage: 'The rollout has not reached this host',
-  paused: 'The rollout is paused',
-  os_gate: 'The version of macOS does not fit',
-  no_user_channel: 'The host has no user channel to deliver it to',
-  user_not_logged_in: 'The user it is meant for is not logged in',
-  not_supervised: 'The host is not supervised or its enrolment not approved by the user',
-  enrollment_kind_forbids: 'This kind of enrolment does not allow it',
-  access_right_missing: 'The enrolment does not grant the right this needs',
-  variable_unresolved: 'A variable in it has no value for this host',
-  dependency_not_verified: 'A profile it depends on is not verified yet',
-  one_per_machine_clash: 'The host already has another profile of a kind of which it can have one',
-  quarantined_identity: 'The identity of this host is quarantined until it is proven',
-  actual_state_unknown: 'It is not known yet what the device holds',
-  no_push_certificate: 'There is no valid push certificate to reach the device with',
-  deferred_to_setup: 'It waits until Setup Assistant is done',
-  awaiting_user_action: 'Somebody at the Mac has to do something first',
-};
-
 /** What state a pair is in and why, one sentence, and the chain behind it. Total like `stateOf`. */
 export function explain(facts: PairFacts, now: Date): Explanation {
   const derived = stateOf(facts);
@@ -51,7 +33,9 @@ export function explain(facts: PairFacts, now: Date): Explanation {
 
 function reasonOf(facts: PairFacts, state: PairState, waiting: WaitingReason | undefined, now: Date): string {
   if (facts.op !== undefined) return unsettledReason(facts, facts.op, now);
-  return waiting === undefined ? settledReason(facts, state, now) : waitingReason(facts, waiting);
+  if (waiting === undefined) return settledReason(facts, state, now);
+  const why = waitingReason(facts, waiting);
+  return state === 'removing' ? `${notMeant(facts)}, but its removal waits. ${why}` : why;
 }
 
 export function explainUnmanaged(why: DriftKind, observer: ObserverSummary, now: Date): Explanation {
@@ -160,10 +144,22 @@ function reach({ push, seenAt, hold }: PairFacts, now: Date): string {
   return seenAt === undefined ? '' : `; last seen ${ago(seenAt, now)}`;
 }
 
+/** What holds it back, what that is seen by, and what ends it. */
 function waitingReason(facts: PairFacts, hold: WaitingReason): string {
-  if (hold === 'label_unknown') return capitalised(`${undecided(facts)}.`);
-  const os = facts.verdict?.decidedBy.find((one) => one.kind === 'os');
-  return os === undefined ? `${WAITING[hold]}.` : `${WAITING[hold]}: ${gateSays(os, facts)}.`;
+  const { words, next } = waitingWords(facts, hold);
+  const seenBy = heldBy(facts, hold).map((one) => gateSays(one, facts));
+  return `${words}${seenBy.length === 0 ? '' : `: ${list(seenBy)}`}; ${next}.`;
+}
+
+function waitingWords({ verdict }: PairFacts, hold: WaitingReason): WaitingWords {
+  const otherKind = hold === 'os_gate' && verdict?.decidedBy.some((one) => one.kind === 'platform') === true;
+  return otherKind ? OTHER_KIND : WAITING_WORDS[hold];
+}
+
+/** The parts of the gate's answer that the reason speaks of. */
+function heldBy({ verdict }: PairFacts, hold: WaitingReason): readonly GateEvidence[] {
+  const open = verdict?.hold === hold || (hold === 'actual_state_unknown' && verdict?.value === 'unknown');
+  return open ? (verdict?.decidedBy ?? []) : [];
 }
 
 function undecided(facts: PairFacts): string {
@@ -182,6 +178,34 @@ function observedBy(observer: ObserverSummary, now: Date): string {
   return at === undefined ? 'The device holds it' : `${who} showed this version on the device ${ago(at, now)}`;
 }
 
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** A few words for a line of a list. */
+export function briefly(
+  { state, waiting }: DerivedState,
+  op: Op | undefined,
+  command: LiveCommand | undefined,
+): string {
+  if (op === undefined) return waiting === undefined ? BRIEF[state] : `${WAITING_WORDS[waiting].words}.`;
+  switch (op.state) {
+    case 'failed':
+      return op.reason in DISAGREEMENT
+        ? `Acknowledged, but a report ${DISAGREEMENT[op.reason as ObservationReason]}.`
+        : wordsOf(op.reason, op.errorChain).words;
+    case 'acked':
+      return 'Acknowledged; no report has confirmed it yet.';
+    case 'queued':
+      if (command === undefined) return 'Its command is still to be made.';
+      if (command.state === 'not_now') return `The device answered NotNow ${times(command.notNowCount)}.`;
+      return command.state === 'sent' ? 'Fetched, and not answered yet.' : 'Its command waits for the device to poll.';
+  }
 }
+
+const BRIEF: Readonly<Record<PairState, string>> = {
+  verified: 'A report showed this version on the device.',
+  verifying: 'Acknowledged; no report has confirmed it yet.',
+  pending: 'The next tick queues it.',
+  removing: 'The next tick removes it.',
+  failed: 'It failed.',
+  waiting: 'It waits.',
+  unmanaged: 'It is there and not ours.',
+  not_in_scope: 'It is not meant for this host.',
+};

@@ -181,6 +181,13 @@ export interface CountedHost {
   readonly userChannel: boolean;
 }
 
+export interface HostNames {
+  readonly hostId: string;
+  readonly hostName: string;
+  readonly serialNumber: string | undefined;
+  readonly teamId: number;
+}
+
 export interface ReconcileStore {
   /** Enrolments one transaction may take: an embedded database has one session, and devices wait for it. */
   readonly batchLimit: number;
@@ -227,7 +234,7 @@ export interface ReconcileStore {
   bounds(): Promise<{ low: EnrollmentRef; high: EnrollmentRef } | undefined>;
   /** Rows without `applied` and ops, for the fingerprint test; `low` inclusive, `high` exclusive. */
   auditRows(low: EnrollmentRef, high: EnrollmentRef): Promise<readonly { row: ReconRow; opCount: number }[]>;
-  read(enrollments: readonly EnrollmentRef[]): Promise<readonly HostFacts[]>;
+  read(enrollments: readonly EnrollmentRef[], tx?: Tx): Promise<readonly HostFacts[]>;
   /** Copies of team and labels that differ from their source are set right, missing rows made; answers those enrolments. */
   repairCopies(tx: Tx, low: EnrollmentRef, high: EnrollmentRef): Promise<readonly EnrollmentRef[]>;
 
@@ -237,7 +244,12 @@ export interface ReconcileStore {
   scan(after: EnrollmentRef, limit: number, teamIds?: readonly number[]): Promise<readonly CountedHost[]>;
   /** Queues the other live channels of this enrolment's host, if a live profile has moved away from one of these slots. */
   queueWaitingFor(tx: Tx, enrollment: EnrollmentRef, slots: readonly number[], now: Date): Promise<boolean>;
-  hostNames(
-    enrollments: readonly EnrollmentRef[],
-  ): Promise<ReadonlyMap<EnrollmentRef, { readonly hostId: string; readonly hostName: string }>>;
+  hostNames(enrollments: readonly EnrollmentRef[]): Promise<ReadonlyMap<EnrollmentRef, HostNames>>;
+  /** Enrolments of these teams that have a failed operation in this slot: after `after`, ascending. */
+  failedIn(
+    slotId: number,
+    teamIds: readonly number[],
+    after: EnrollmentRef,
+    limit: number,
+  ): Promise<readonly EnrollmentRef[]>;
 }

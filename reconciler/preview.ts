@@ -5,7 +5,7 @@ import type { MacKey } from '../keys/types.ts';
 import { type Catalogue, indexCatalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
 import { type Difference, differenceOf, differenceWithoutUserChannel, mayDiffer } from './difference.ts';
-import type { ReconcileStore } from './ports.ts';
+import type { HostNames, ReconcileStore } from './ports.ts';
 import type { ReconcilerSettings } from './settings.ts';
 import type {
   CatalogueRows,
@@ -116,10 +116,12 @@ class Sum {
     return [...new Set(this.#lines.map((line) => line.enrollment))];
   }
 
-  preview(asOf: Date, names: ReadonlyMap<EnrollmentRef, { hostId: string; hostName: string }>): Preview {
+  preview(asOf: Date, names: ReadonlyMap<EnrollmentRef, Pick<HostNames, 'hostId' | 'hostName'>>): Preview {
     const lines = this.#lines.flatMap(({ enrollment, channel, identifier, action }): PreviewLine[] => {
       const host = names.get(enrollment);
-      return host === undefined ? [] : [{ ...host, channel, identifier, action }];
+      if (host === undefined) return [];
+      const { hostId, hostName } = host;
+      return [{ hostId, hostName, channel, identifier, action }];
     });
     lines.sort(inOrder);
     return {

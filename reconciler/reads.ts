@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
 import { type Counters, createCounters } from './census.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
+import { createLists, type Lists } from './lists.ts';
 import { type PairView, pageOf } from './page.ts';
 import type { ReconcileStore } from './ports.ts';
 import type { ReconcilerSettings } from './settings.ts';
@@ -20,6 +21,7 @@ export interface ReconcilerReads {
   why(hostRef: string, identifier: string): Promise<readonly PairView[]>;
   /** Counts of all hosts and pairs, with their time: at most `countersMaxAgeMs` or ten times as old as they took. */
   counters(): Promise<Counters>;
+  readonly lists: Lists;
 }
 
 export interface ReadDeps {
@@ -31,6 +33,7 @@ export interface ReadDeps {
 
 export function createReads(deps: ReadDeps): ReconcilerReads {
   const { store, clock, settings } = deps;
+  const counters = createCounters(deps);
 
   async function hostProfiles(hostId: string): Promise<HostProfiles> {
     const now = clock.now();
@@ -60,6 +63,7 @@ export function createReads(deps: ReadDeps): ReconcilerReads {
         },
       );
     },
-    counters: createCounters(deps),
+    counters,
+    lists: createLists({ ...deps, counters }),
   };
 }

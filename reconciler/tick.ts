@@ -3,6 +3,7 @@ import type { Clock, Ids } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import type { MacKey } from '../keys/types.ts';
+import { createActions, type ReconcilerActions } from './actions.ts';
 import { createBodies } from './bodies.ts';
 import { createCurrentCatalogue } from './current-catalogue.ts';
 import { createDrain } from './drain.ts';
@@ -42,6 +43,8 @@ export interface Ticked extends Evaluated {
 export interface Reconciler {
   readonly handlers: ReconcilerHandlers;
   readonly reads: ReconcilerReads;
+  /** What admins ask for by hand. */
+  readonly actions: ReconcilerActions;
   /** What a change would make the next tick do. */
   readonly preview: PreviewOf;
   /** Work the queue off. One at a time: a call during another waits for it and drains once more. */
@@ -116,6 +119,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     });
   }
 
+  const wakeAfter = (tx: Tx) => (deps.afterCommit === undefined ? wake() : deps.afterCommit(tx, wake));
   return {
     handlers: createHandlers({
       store,
@@ -123,9 +127,10 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       clock,
       settings,
       expectedPolicies: deps.expectedPolicies,
-      wakeAfter: (tx) => (deps.afterCommit === undefined ? wake() : deps.afterCommit(tx, wake)),
+      wakeAfter,
     }),
     reads: createReads({ store, catalogue, clock, settings }),
+    actions: createActions({ store, unitOfWork: deps.unitOfWork, catalogue, clock, wakeAfter }),
     preview: createPreview({ store, catalogue, clock, settings, key: deps.key }),
     drain: () => queue.drain(),
     tick: () => tick(() => sweep.next()),

@@ -46,4 +46,16 @@ export class WorstStates {
       for (const rank of chunk) if (rank > 0) counts[HOST_STATES[rank - 1] as HostState] += 1;
     return counts;
   }
+
+  /** The next devices in this state, ascending. */
+  inState(state: HostState, after: EnrollmentRef, limit: number): EnrollmentRef[] {
+    const rank = HOST_STATES.indexOf(state) + 1;
+    const found: EnrollmentRef[] = [];
+    for (const index of [...this.#chunks.keys()].sort((one, other) => one - other)) {
+      const chunk = this.#chunks.get(index) as Uint8Array;
+      for (let at = Math.max(0, after + 1 - index * CHUNK); at < CHUNK && found.length < limit; at += 1)
+        if (chunk[at] === rank) found.push(index * CHUNK + at);
+    }
+    return found;
+  }
 }
