@@ -3,7 +3,7 @@ import { EspalierError } from '../core/errors.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import { labelDetails } from './label-standing.ts';
 import type { HostQuery, HostStore, WakeAfter } from './ports.ts';
-import type { Hardware, Host, LabelDetail } from './types.ts';
+import type { Hardware, Host, HostFacts, LabelDetail } from './types.ts';
 
 export interface InventoryDeps {
   readonly store: HostStore;
@@ -25,7 +25,7 @@ export interface Inventory {
   /** Errors: host_not_found. */
   get(ref: string): Promise<Host>;
   /** Labels that the host has or that are not known of it, by name. */
-  labels(hostId: string): Promise<readonly LabelDetail[]>;
+  labels(host: Host): Promise<readonly LabelDetail[]>;
   /** Errors: host_not_found, team_not_found. */
   moveToTeam(ref: string, teamId: number): Promise<void>;
   /** The host with this hardware, made in this team where there is none: for agents that come before MDM does. */
@@ -65,9 +65,9 @@ export function createInventory(deps: InventoryDeps): Inventory {
       return { hosts: page, next: hosts.length > query.limit ? page.at(-1)?.id : undefined };
     },
     get,
-    async labels(hostId) {
-      const { labels, labelEpoch } = await store.labels(hostId);
-      return labelDetails(labels, labelEpoch);
+    async labels(host) {
+      const { labels, labelEpoch } = await store.labels(host.id);
+      return labelDetails(labels, labelEpoch, factsOf(host));
     },
     async moveToTeam(ref, teamId) {
       const { id } = await get(ref);
@@ -88,5 +88,16 @@ export function createInventory(deps: InventoryDeps): Inventory {
       await store.insert(tx, hostId, hardware, teamId, clock.now());
       return { hostId, made: true };
     },
+  };
+}
+
+function factsOf(host: Host): HostFacts {
+  return {
+    os_version: host.osVersion,
+    build_version: host.buildVersion,
+    model: host.model,
+    product_name: host.productName,
+    name: host.name,
+    serial_number: host.serialNumber ?? '',
   };
 }

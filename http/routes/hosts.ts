@@ -42,7 +42,7 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
     api('apiRead', async (call) => {
       const host = await inventory.get(segment(call, 'host'));
       const enrollments = await enrollmentsOfHost(host.id);
-      const details = (await inventory.labels(host.id)).map(renderedLabel);
+      const details = (await inventory.labels(host)).map(renderedLabel);
       return json(200, { ...rendered(host), label_details: details, enrollments: enrollments.map(renderedEnrollment) });
     }),
   );
