@@ -382,7 +382,7 @@ function profileBytes({ name, channel, content }: Extract<Event, { kind: 'upload
   return mobileconfig(`com.example.${name}`, channel, content);
 }
 
-function mobileconfig(identifier: string, channel: Channel, content: number): Buffer {
+export function mobileconfig(identifier: string, channel: Channel, content: number): Buffer {
   const uuid = (last: number) => `00000000-0000-4000-8000-${String(last).padStart(12, '0')}`;
   return writePlistBytes({
     PayloadType: 'Configuration',

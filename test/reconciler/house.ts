@@ -8,10 +8,11 @@ import type { Random } from '../../core/clock.ts';
 import { monotonicIds } from '../../core/ids.ts';
 import { systemRandom } from '../../core/system.ts';
 import type { Database } from '../../db/database.ts';
+import { keyStore } from '../../db/key-store.ts';
 import { createMetrics } from '../../http/metrics.ts';
 import { parseKek } from '../../keys/kek.ts';
 import { type KeyRing, openKeyRing } from '../../keys/key-ring.ts';
-import type { KeyRecord } from '../../keys/ports.ts';
+import type { KeyRecord, KeyStore } from '../../keys/ports.ts';
 import type { Digest } from '../../reconciler/catalogue.ts';
 import { withCommitHooks } from '../../server/after-commit.ts';
 import type { Foundation } from '../../server/foundation.ts';
@@ -26,17 +27,20 @@ export const ENROLLMENT_PROFILE = 'org.example.enrolment';
 /** Milliseconds. A history moves its clock by these. */
 export const TIMES = { intervalMs: 30_000, graceMs: 1000, profileListDelayMs: 120_000, osqueryIntervalMs: 60_000 };
 
-const SETTINGS = readSettings(
-  {
-    ESPALIER_PUBLIC_URL: 'https://mdm.example.org',
-    ESPALIER_LOG_LEVEL: 'silent',
-    ESPALIER_RECONCILE_INTERVAL_MS: String(TIMES.intervalMs),
-    ESPALIER_VERIFY_GRACE_MS: String(TIMES.graceMs),
-    ESPALIER_PROFILE_LIST_DELAY_MS: String(TIMES.profileListDelayMs),
-    ESPALIER_OSQUERY_INTERVAL_MS: String(TIMES.osqueryIntervalMs),
-  },
-  { demo: true },
-);
+/** Of all test databases. */
+const KEK = '00'.repeat(32);
+
+/** As a process of its own reads them. */
+export const ENVIRONMENT = {
+  ESPALIER_PUBLIC_URL: 'https://mdm.example.org',
+  ESPALIER_LOG_LEVEL: 'silent',
+  ESPALIER_RECONCILE_INTERVAL_MS: String(TIMES.intervalMs),
+  ESPALIER_VERIFY_GRACE_MS: String(TIMES.graceMs),
+  ESPALIER_PROFILE_LIST_DELAY_MS: String(TIMES.profileListDelayMs),
+  ESPALIER_OSQUERY_INTERVAL_MS: String(TIMES.osqueryIntervalMs),
+  ESPALIER_KEK: KEK,
+};
+const SETTINGS = readSettings(ENVIRONMENT, { demo: true });
 
 /** A certificate of a Mac. Requests bring it as their TLS peer's: signatures are not what is tested here. */
 export interface Identity {
@@ -54,17 +58,21 @@ interface Stock {
 
 let stock: Promise<Stock> | undefined;
 
-async function makeStock(): Promise<Stock> {
+function keysInMemory(): KeyStore {
   const records: KeyRecord[] = [];
-  const keys = await openKeyRing({
-    store: {
-      list: async () => records,
-      async insertAll(made) {
-        records.push(...made);
-        return true;
-      },
+  return {
+    list: async () => records,
+    async insertAll(made) {
+      records.push(...made);
+      return true;
     },
-    kek: parseKek('00'.repeat(32), 'the test'),
+  };
+}
+
+async function makeStock(store: KeyStore): Promise<Stock> {
+  const keys = await openKeyRing({
+    store,
+    kek: parseKek(KEK, 'the test'),
     clock: { now: () => ORIGIN },
     random: systemRandom,
     organization: 'Test',
@@ -126,9 +134,18 @@ export class House {
 
   /** On an empty, migrated database. The push certificate is there from the start. */
   static async open(db: Database): Promise<House> {
-    stock ??= makeStock();
-    const house = new House(db, await stock);
-    const { push } = await stock;
+    stock ??= makeStock(keysInMemory());
+    return House.#on(db, await stock);
+  }
+
+  /** Its keys are in the database, for processes that share it. */
+  static async openShared(db: Database): Promise<House> {
+    return House.#on(db, await makeStock(keyStore(db)));
+  }
+
+  static async #on(db: Database, made: Stock): Promise<House> {
+    const house = new House(db, made);
+    const { push } = made;
     const rooms = await house.replica();
     if (rooms.pushCertificates.list().length === 0) await rooms.pushCertificates.upload(push.certificate, push.key);
     return house;
