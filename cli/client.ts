@@ -16,17 +16,22 @@ export interface Client {
   patch(route: string, body: unknown): Promise<unknown>;
   delete(route: string): Promise<unknown>;
   upload(route: string, body: Uint8Array, contentType: string): Promise<unknown>;
+  /** A body that is no JSON. */
+  download(route: string): Promise<Buffer>;
 }
 
 /** What the server answered where it was not a success; `text` is fit to print. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
-  constructor(status: number, code: string, text: string) {
+  /** The answer's body: a refused profile has its findings there. */
+  readonly body: unknown;
+  constructor(status: number, code: string, text: string, body?: unknown) {
     super(text);
     this.name = 'ApiError';
     this.status = status;
     this.code = code;
+    this.body = body;
   }
 }
 
@@ -44,17 +49,16 @@ export function clientFor(dataFolder: string): Client {
   const { adminUrl, publicUrl, tlsRoots } = Endpoint.parse(JSON.parse(readFileSync(endpointFile, 'utf8')));
   const token = readFileSync(tokenFile, 'utf8').trim();
 
-  async function call(
+  async function exchange(
     method: string,
     route: string,
     body?: Uint8Array | string,
     contentType?: string,
-  ): Promise<unknown> {
+  ): Promise<Response> {
     const headers: Record<string, string> = { authorization: `Bearer ${token}` };
     if (contentType !== undefined) headers['content-type'] = contentType;
-    let response: Response;
     try {
-      response = await fetch(`${adminUrl}/api/v1${route}`, {
+      return await fetch(`${adminUrl}/api/v1${route}`, {
         method,
         headers,
         ...(body === undefined ? {} : { body: Buffer.from(body) }),
@@ -62,6 +66,10 @@ export function clientFor(dataFolder: string): Client {
     } catch (cause) {
       throw new ApiError(0, 'unreachable', `${adminUrl} does not answer: ${reasonOf(cause)}`);
     }
+  }
+
+  async function call(...request: Parameters<typeof exchange>): Promise<unknown> {
+    const response = await exchange(...request);
     const text = await response.text();
     const value: unknown = text === '' ? undefined : JSON.parse(text);
     if (!response.ok) throw problem(response.status, value);
@@ -78,6 +86,12 @@ export function clientFor(dataFolder: string): Client {
     patch: (route, body) => call('PATCH', route, JSON.stringify(body), 'application/json'),
     delete: (route) => call('DELETE', route),
     upload: (route, body, contentType) => call('POST', route, body, contentType),
+    async download(route) {
+      const response = await exchange('GET', route);
+      const body = Buffer.from(await response.arrayBuffer());
+      if (!response.ok) throw problem(response.status, JSON.parse(body.toString('utf8')));
+      return body;
+    },
   };
 }
 
@@ -87,7 +101,8 @@ function problem(status: number, value: unknown): ApiError {
   const read = Problem.safeParse(value);
   if (!read.success) return new ApiError(status, 'unknown', `the server answered ${status}`);
   const { code, title, detail, fix } = read.data;
-  return new ApiError(status, code, [`${title}: ${detail} (${code})`, ...(fix === undefined ? [] : [fix])].join('\n'));
+  const text = [`${title}: ${detail} (${code})`, ...(fix === undefined ? [] : [fix])].join('\n');
+  return new ApiError(status, code, text, value);
 }
 
 function reasonOf(cause: unknown): string {

@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { EspalierError } from '../core/errors.ts';
+import { addApply } from './apply.ts';
 import { ApiError } from './client.ts';
 import { addDemo } from './demo.ts';
 import { addEnrollLink } from './enroll-link.ts';
+import { addExport } from './export.ts';
 import { Failure } from './failure.ts';
 import { addGet } from './get.ts';
 import { addLabels } from './labels.ts';
+import { addProfile } from './profile.ts';
 import { addTeams } from './teams.ts';
 import { addServerCommands } from './up.ts';
 import { addWhy } from './why.ts';
@@ -22,6 +25,9 @@ addEnrollLink(program);
 addGet(program);
 addLabels(program);
 addTeams(program);
+addProfile(program);
+addApply(program);
+addExport(program);
 addWhy(program);
 
 try {
