@@ -7,8 +7,9 @@ import { type Database, type Executor, executorOf } from './database.ts';
 import { forgetAnswers, labelTruth } from './label-copies.ts';
 import { auditRows, repairCopies } from './reconcile-audit.ts';
 import { writeContent } from './reconcile-evidence.ts';
+import { findHost, readHost, teamNames } from './reconcile-host.ts';
 import { reconcileQueue } from './reconcile-queue.ts';
-import { failedIn, findHost, hostNames, readHost, scan } from './reconcile-read.ts';
+import { failedIn, hostNames, scan } from './reconcile-read.ts';
 import { lockFacts, lockOne, readFacts } from './reconcile-rows.ts';
 import { queueWaitingFor } from './reconcile-siblings.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
@@ -83,7 +84,8 @@ export function reconcileStore(db: Database): ReconcileStore {
     repairCopies: (tx, low, high) => repairCopies(executorOf(tx), low, high),
 
     findHost: (ref) => findHost(db.read, ref),
-    readHost: (hostId, now) => readHost(db.read, hostId, now),
+    readHost: (hostId) => readHost(db.read, hostId),
+    teamNames: (teamIds) => teamNames(db.read, teamIds),
     scan: (after, limit, teamIds) => scan(db.read, after, limit, teamIds),
     queueWaitingFor: (tx, enrollment, slots, now) => queueWaitingFor(executorOf(tx), enrollment, slots, now),
     failedIn: (slotId, teamIds, after, limit) => failedIn(db.read, slotId, teamIds, after, limit),

@@ -65,7 +65,7 @@ export function createActions({ store, unitOfWork, catalogue, clock, wakeAfter }
 
   return {
     async resend(hostId, identifier, channel) {
-      const host = await store.readHost(hostId, clock.now());
+      const host = await store.readHost(hostId);
       if (host === undefined) throw new EspalierError('host_not_found', `There is no host ${hostId}.`);
       const asked = host.channels.filter((one) => channel === undefined || one.channel === channel);
       const resent: ResentPair[] = [];

@@ -1,5 +1,15 @@
 import type { GateEvidence, GateVerdict } from './gate.ts';
-import type { LiveCommand, Op, OsqueryState, Platform, PushSummary, WaitingReason } from './types.ts';
+import type { LabelNote } from './ports.ts';
+import type {
+  EvidenceLevel,
+  LiveCommand,
+  Op,
+  OsqueryState,
+  PairEvidence,
+  Platform,
+  PushSummary,
+  WaitingReason,
+} from './types.ts';
 import { times } from './words.ts';
 
 export interface ObserverSummary {
@@ -24,6 +34,11 @@ export interface PairFacts {
   readonly hold: WaitingReason | undefined;
   readonly seenAt: Date | undefined;
   readonly labelName: (id: number) => string;
+  readonly labelNote: (id: number) => LabelNote | undefined;
+  /** The best evidence there is; undefined = nobody has looked. */
+  readonly proof: PairEvidence | undefined;
+  /** When an identity that is not proven last claimed to be this host. */
+  readonly quarantinedAt: Date | undefined;
   /** Milliseconds: the longest a plan takes to happen. */
   readonly intervalMs: number;
 }
@@ -41,11 +56,11 @@ export function evidenceOf(facts: PairFacts, now: Date): EvidenceLine[] {
   const { verdict, op, command, push, observer, seenAt } = facts;
   const lines: EvidenceLine[] = [];
   const add = (about: EvidenceLine['about'], says: string, at: Date | undefined) =>
-    lines.push(line(about, says, at, now));
+    lines.push(evidenceLine(about, says, at, now));
   if (verdict === undefined) add('gate', "no profile of the host's team", undefined);
   else if (verdict.decidedBy.length === 0)
     add('gate', verdict.value === 'yes' ? 'meant for the whole team' : 'names no label', undefined);
-  for (const one of verdict?.decidedBy ?? []) add('gate', gateSays(one, facts), undefined);
+  for (const one of verdict?.decidedBy ?? []) add('gate', gateSays(one, facts), gateAt(one, facts));
   add('version', versionSays(facts), undefined);
   if (op !== undefined)
     add(
@@ -66,14 +81,37 @@ export function evidenceOf(facts: PairFacts, now: Date): EvidenceLine[] {
     add('push', `APNs answered ${push.lastStatus ?? 'nothing'} ${push.lastReason ?? ''}`.trim(), push.lastPushAt);
   const contactAt = latest(seenAt, op?.ackedAt);
   if (contactAt !== undefined) add('contact', 'the device spoke to this server', contactAt);
+  if (facts.quarantinedAt !== undefined)
+    add('contact', 'an identity that is not proven claimed to be this host and is quarantined', facts.quarantinedAt);
   if (op?.observedAt !== undefined)
     add(
       'observation',
       op.observedUuid === undefined ? 'not in the report' : `in the report with UUID ${op.observedUuid}`,
       op.observedAt,
     );
-  lines.push(observationLine(observer, now));
+  if (facts.proof !== undefined) add('observation', proofSays(facts.proof), facts.proof.at);
+  if (facts.proof === undefined || op?.observedAt !== undefined) lines.push(observationLine(observer, now));
   return lines;
+}
+
+const LEVELS: Readonly<Record<EvidenceLevel, string>> = {
+  absent: 'does not show it',
+  present: 'shows it, with other content',
+  fresh: 'shows it, with other content, installed since the delivery',
+  version: 'shows this version',
+  unchanged: 'shows this version, unchanged since it was first verified',
+  effective: 'shows this version, and its settings are in force',
+};
+
+function proofSays({ level, source, note }: PairEvidence): string {
+  return `${source} ${LEVELS[level]} (${level})${note === undefined ? '' : `; ${note}`}`;
+}
+
+/** When what the gate says was last known. */
+function gateAt(evidence: GateEvidence, { labelNote }: PairFacts): Date | undefined {
+  if (evidence.kind !== 'label') return undefined;
+  const note = labelNote(evidence.labelId);
+  return evidence.member === 'yes' ? note?.since : note?.evaluatedAt;
 }
 
 /** Polls are noted in steps of time; an acknowledgement is contact too, and no chain may show it younger than the contact. */
@@ -98,9 +136,21 @@ const OSQUERY: Readonly<Record<OsqueryState, string>> = {
 export function observationLine(observer: ObserverSummary, now: Date): EvidenceLine {
   const { who, at } = lastObservation(observer);
   if (!observer.actualKnown && at === undefined)
-    return line('observation', `${OSQUERY[observer.osqueryState]}; ProfileList has not answered`, at, now);
-  return line('observation', who === 'osquery' ? OSQUERY[observer.osqueryState] : 'ProfileList answered', at, now);
+    return evidenceLine('observation', `${OSQUERY[observer.osqueryState]}; ProfileList has not answered`, at, now);
+  return evidenceLine(
+    'observation',
+    who === 'osquery' ? OSQUERY[observer.osqueryState] : 'ProfileList answered',
+    at,
+    now,
+  );
 }
+
+function askedFor({ minOs, maxOs }: Extract<GateEvidence, { kind: 'os' }>): string {
+  if (minOs !== undefined && maxOs !== undefined) return `versions ${minOs} to ${maxOs} are asked for`;
+  return minOs === undefined ? `version ${maxOs} or older is asked for` : `version ${minOs} or newer is asked for`;
+}
+
+type Names = Pick<PairFacts, 'labelName' | 'labelNote'>;
 
 const PLATFORMS: Readonly<Record<Platform, string>> = {
   mac: 'a Mac',
@@ -112,7 +162,7 @@ const PLATFORMS: Readonly<Record<Platform, string>> = {
   '': 'this device',
 };
 
-export function gateSays(evidence: GateEvidence, { labelName }: PairFacts): string {
+export function gateSays(evidence: GateEvidence, { labelName, labelNote }: Names): string {
   if (evidence.kind === 'platform') {
     const what = evidence.payloadType === undefined ? 'the profile (TargetDeviceType)' : evidence.payloadType;
     return `${what} is not for ${PLATFORMS[evidence.platform]}`;
@@ -120,28 +170,33 @@ export function gateSays(evidence: GateEvidence, { labelName }: PairFacts): stri
   if (evidence.kind === 'user_enrollment')
     return `${evidence.payloadType} is not allowed in a User Enrolment of ${PLATFORMS[evidence.platform]}`;
   if (evidence.kind === 'os') {
-    const range = [
-      evidence.minOs === undefined ? '' : `from ${evidence.minOs}`,
-      evidence.maxOs === undefined ? '' : `up to ${evidence.maxOs}`,
-    ];
     const has =
       evidence.osVersion === '' ? 'the host has not reported its version' : `the host has ${evidence.osVersion}`;
-    return `macOS ${range.filter((part) => part !== '').join(' ')} is asked for, ${has}`;
+    return `${askedFor(evidence)}, ${has}`;
   }
-  const label = `label ${labelName(evidence.labelId)} (${evidence.role})`;
+  const label = `label ${labelName(evidence.labelId)}`;
+  const excluded = evidence.role === 'exclude' ? 'the excluded ' : '';
+  const note = labelNote(evidence.labelId);
   switch (evidence.cause) {
     case 'label_missing':
-      return `${label} no longer exists`;
+      return `${excluded}${label} no longer exists`;
     case 'query_error':
-      return `the query of ${label} failed on this host`;
+      return `the query of ${excluded === '' ? '' : 'excluded '}${label} failed on this host${note?.error === undefined ? '' : ` (${note.error})`}`;
     case 'not_evaluated':
-      return `${label} has not been evaluated on this host yet`;
-    case undefined:
-      return `${label} ${evidence.member === 'yes' ? 'holds' : 'does not hold'}`;
+      return `${excluded}${label} has not been evaluated on this host yet`;
+    case undefined: {
+      const leaving = note !== undefined && note.noes > 0 ? `, though its query has said no ${times(note.noes)}` : '';
+      return evidence.member === 'yes' ? `it is in ${excluded}${label}${leaving}` : `it is not in ${excluded}${label}`;
+    }
   }
 }
 
-function line(about: EvidenceLine['about'], says: string, at: Date | undefined, now: Date): EvidenceLine {
+export function evidenceLine(
+  about: EvidenceLine['about'],
+  says: string,
+  at: Date | undefined,
+  now: Date,
+): EvidenceLine {
   return {
     about,
     says,

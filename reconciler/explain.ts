@@ -14,7 +14,7 @@ import type { GateEvidence } from './gate.ts';
 import { isByHand, NO_OBSERVER, REASONS } from './reasons.ts';
 import { type DerivedState, heldOf, stateOf } from './state.ts';
 import type { DriftKind, LiveCommand, ObservationReason, Op, PairState, WaitingReason } from './types.ts';
-import { OTHER_KIND, WAITING_WORDS, type WaitingWords } from './waiting-words.ts';
+import { LABEL_NEXT, OTHER_KIND, WAITING_WORDS, type WaitingWords } from './waiting-words.ts';
 import { ago, inTime, list, times } from './words.ts';
 
 export interface Explanation {
@@ -35,7 +35,7 @@ function reasonOf(facts: PairFacts, state: PairState, waiting: WaitingReason | u
   if (facts.op !== undefined) return unsettledReason(facts, facts.op, now);
   if (waiting === undefined) return settledReason(facts, state, now);
   const why = waitingReason(facts, waiting);
-  return state === 'removing' ? `${notMeant(facts)}, but its removal waits. ${why}` : why;
+  return state === 'removing' ? `${notMeantHere(facts)}, but its removal waits. ${why}` : why;
 }
 
 export function explainUnmanaged(why: DriftKind, observer: ObserverSummary, now: Date): Explanation {
@@ -55,9 +55,9 @@ function settledReason(facts: PairFacts, state: PairState, now: Date): string {
         ? `The device has version ${facts.heldVersion}; ${soon} replaces it.`
         : `It is new here: ${soon} queues it.`;
     case 'removing':
-      return `${notMeant(facts)}; ${soon} removes it.`;
+      return `${notMeantHere(facts)}; ${soon} removes it.`;
     default:
-      return `${notMeant(facts)}.`;
+      return `${notMeantHere(facts)}.`;
   }
 }
 
@@ -152,8 +152,12 @@ function waitingReason(facts: PairFacts, hold: WaitingReason): string {
 }
 
 function waitingWords({ verdict }: PairFacts, hold: WaitingReason): WaitingWords {
-  const otherKind = hold === 'os_gate' && verdict?.decidedBy.some((one) => one.kind === 'platform') === true;
-  return otherKind ? OTHER_KIND : WAITING_WORDS[hold];
+  const decidedBy = verdict?.decidedBy ?? [];
+  if (hold === 'os_gate' && decidedBy.some((one) => one.kind === 'platform')) return OTHER_KIND;
+  const causes = decidedBy.flatMap((one) => (one.kind === 'label' && one.cause !== undefined ? [one.cause] : []));
+  const cause = (['label_missing', 'query_error', 'not_evaluated'] as const).find((one) => causes.includes(one));
+  if (hold !== 'label_unknown' || cause === undefined) return WAITING_WORDS[hold];
+  return { ...WAITING_WORDS[hold], next: LABEL_NEXT[cause] };
 }
 
 /** The parts of the gate's answer that the reason speaks of. */
@@ -167,15 +171,21 @@ function undecided(facts: PairFacts): string {
   return `whether it is meant for this host is open: ${list(open)}`;
 }
 
-function notMeant(facts: PairFacts): string {
-  if (facts.verdict === undefined) return "No profile of the host's team has this identifier";
-  const why = facts.verdict.decidedBy.map((one) => gateSays(one, facts));
-  return why.length === 0 ? 'It names no label and so no host' : `It is not meant for this host: ${list(why)}`;
+/** Why the gate says no, a clause. `verdict` undefined = no live profile of the host's team has the slot. */
+export function notMeant(verdict: PairFacts['verdict'], names: Pick<PairFacts, 'labelName' | 'labelNote'>): string {
+  if (verdict === undefined) return "no profile of the host's team has this identifier";
+  const why = verdict.decidedBy.map((one) => gateSays(one, names));
+  return why.length === 0 ? 'it names no label and so no host' : `it is not meant for this host: ${list(why)}`;
 }
 
 function observedBy(observer: ObserverSummary, now: Date): string {
   const { who, at } = lastObservation(observer);
   return at === undefined ? 'The device holds it' : `${who} showed this version on the device ${ago(at, now)}`;
+}
+
+function notMeantHere(facts: PairFacts): string {
+  const why = notMeant(facts.verdict, facts);
+  return why.charAt(0).toUpperCase() + why.slice(1);
 }
 
 /** A few words for a line of a list. */

@@ -6,6 +6,7 @@ import type {
   ExpectedPolicy,
   ExtraProfile,
   Fingerprint,
+  GateSubject,
   HostFacts,
   Op,
   OsqueryState,
@@ -125,12 +126,29 @@ export interface ChannelRead {
   readonly content: ContentEvidence | undefined;
   readonly push: PushSummary | undefined;
   readonly seenAt: Date | undefined;
-  readonly pushCertificate: boolean;
+}
+
+/** What is known of one label on one host besides whether it holds. */
+export interface LabelNote {
+  /** Since when it is a member. */
+  readonly since: Date | undefined;
+  /** When its query was answered last. */
+  readonly evaluatedAt: Date | undefined;
+  /** How often in a row its query has said no of a member, that has not left yet. */
+  readonly noes: number;
+  /** What its query failed with. */
+  readonly error: string | undefined;
 }
 
 export interface HostRead {
   readonly hostId: string;
   readonly teamId: number;
+  readonly teamName: string;
+  readonly labels: ReadonlyMap<number, LabelNote>;
+  /** When an identity that is not proven last claimed to be this host. */
+  readonly quarantinedAt: Date | undefined;
+  /** What the gate would read of it, where it has no live channel. */
+  readonly subject: GateSubject | undefined;
   /** Live channels with a recon row. */
   readonly channels: readonly ChannelRead[];
 }
@@ -239,7 +257,8 @@ export interface ReconcileStore {
   repairCopies(tx: Tx, low: EnrollmentRef, high: EnrollmentRef): Promise<readonly EnrollmentRef[]>;
 
   findHost(ref: string): Promise<string | undefined>;
-  readHost(hostId: string, now: Date): Promise<HostRead | undefined>;
+  readHost(hostId: string): Promise<HostRead | undefined>;
+  teamNames(teamIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
   /** Enrolments after `after`, ascending; of these teams, where named. */
   scan(after: EnrollmentRef, limit: number, teamIds?: readonly number[]): Promise<readonly CountedHost[]>;
   /** Queues the other live channels of this enrolment's host, if a live profile has moved away from one of these slots. */

@@ -66,12 +66,19 @@ export const WAITING_WORDS: Readonly<Record<WaitingReason, WaitingWords>> = {
     words: 'The host already has another profile of a kind of which it can have one',
     next: 'take one of the two away',
   },
-  deferred_to_setup: { words: 'It waits until Setup Assistant is done', next: `${BY_ITSELF} then` },
+  deferred_to_setup: { words: 'It waits until Setup Assistant is done', next: 'it is sent by itself after that' },
   awaiting_user_action: {
     words: 'Somebody at the device has to do something first',
     next: `${BY_ITSELF} that is done`,
   },
 };
+
+/** What ends it where a label was deleted under a profile, or its query does not work. */
+export const LABEL_NEXT = {
+  label_missing: 'aim the profile at labels that exist',
+  query_error: 'this is decided once the query is answered: correct it where it is wrong',
+  not_evaluated: WAITING_WORDS.label_unknown.next,
+} as const;
 
 /** The one kind of device or system that the words of `os_gate` do not fit. */
 export const OTHER_KIND: WaitingWords = {

@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { DRIFT_WORDS } from '../../reconciler/drift-words.ts';
 import type { PairFacts } from '../../reconciler/evidence.ts';
 import { explain, explainUnmanaged } from '../../reconciler/explain.ts';
 import { type GateVerdict, judge } from '../../reconciler/gate.ts';
+import type { LabelNote } from '../../reconciler/ports.ts';
 import { type Pair, stateOf } from '../../reconciler/state.ts';
-import type { Op, OpKind, OpState, PairState, WaitingReason } from '../../reconciler/types.ts';
+import type { DriftKind, Op, OpKind, OpState, PairState, WaitingReason } from '../../reconciler/types.ts';
 import { catalogueOf, command, label, later, MINUTE, NOW, op, profile, row } from './world.ts';
 
-const catalogue = catalogueOf({ labels: [label(1), label(2), label(3, 9)] });
-const host = row(catalogue, { labelIds: [1], labelEpoch: 5 });
+const catalogue = catalogueOf({ labels: [label(1), label(2), label(3, 9), label(4), label(5)] });
+const host = row(catalogue, { labelIds: [1, 4], labelEpoch: 5, unknownLabelIds: [5] });
 const verdict = (more: object): GateVerdict => judge(profile(1, more), host, catalogue.labels);
 
 const YES = verdict({});
@@ -15,6 +17,24 @@ const NO = verdict({ includeMode: 'any', includeLabelIds: [2] });
 const EXCLUDED = verdict({ excludeLabelIds: [1] });
 const OPEN = verdict({ includeMode: 'any', includeLabelIds: [3] });
 const OS = verdict({ minOs: '16' });
+const OS_NOT_SAID = judge(profile(1, { maxOs: '14' }), { ...host, osVersion: '' }, catalogue.labels);
+const BROKEN = verdict({ includeMode: 'all', includeLabelIds: [1, 5] });
+const GONE = verdict({ excludeLabelIds: [77] });
+const LEAVING = verdict({ includeMode: 'any', includeLabelIds: [4] });
+const NOBODY = verdict({ includeMode: 'any' });
+const KIND = verdict({ payloadTypes: ['com.apple.homescreenlayout'] });
+const BYOD = judge(
+  profile(1, { payloadTypes: ['com.apple.MCX'] }),
+  { ...host, userEnrollment: true },
+  catalogue.labels,
+);
+
+const NOTES: Readonly<Record<number, LabelNote>> = {
+  1: { since: later(-5 * 24 * 60 * MINUTE), evaluatedAt: later(-20 * MINUTE), noes: 0, error: undefined },
+  2: { since: undefined, evaluatedAt: later(-20 * MINUTE), noes: 0, error: undefined },
+  4: { since: later(-24 * 60 * MINUTE), evaluatedAt: later(-20 * MINUTE), noes: 1, error: undefined },
+  5: { since: undefined, evaluatedAt: undefined, noes: 0, error: 'no such table: wifi' },
+};
 
 function pair(more: Partial<PairFacts>): PairFacts {
   return {
@@ -28,6 +48,9 @@ function pair(more: Partial<PairFacts>): PairFacts {
     hold: undefined,
     seenAt: undefined,
     labelName: (id) => (id === 3 ? 'Laptops' : `L${id}`),
+    labelNote: (id) => NOTES[id],
+    proof: undefined,
+    quarantinedAt: undefined,
     intervalMs: 30_000,
     ...more,
   };
@@ -71,35 +94,127 @@ describe('with an op its state decides, whatever the gate says', () => {
   });
 });
 
-describe('every waiting reason', () => {
-  // A Record, so that a reason added to the list and not to this table does not compile.
-  const reasons: Record<WaitingReason, RegExp> = {
-    label_unknown: /label/,
-    rollout_stage: /rollout/,
-    paused: /paused/,
-    os_gate: /macOS/,
-    no_user_channel: /user channel/,
-    user_not_logged_in: /logged in/,
-    not_supervised: /supervised/,
-    enrollment_kind_forbids: /kind of enrolment/,
-    access_right_missing: /right/,
-    variable_unresolved: /variable/,
-    dependency_not_verified: /depends/,
-    one_per_machine_clash: /already has another/,
-    quarantined_identity: /quarantined/,
-    actual_state_unknown: /not known yet what/,
-    no_push_certificate: /push certificate/,
-    deferred_to_setup: /Setup Assistant/,
-    awaiting_user_action: /at the Mac/,
+/** Every answer of the gate, by name. */
+const GATES: Readonly<Record<string, GateVerdict | undefined>> = {
+  'for the whole team': YES,
+  'in its label': verdict({ includeMode: 'any', includeLabelIds: [1] }),
+  'in its label, about to leave': LEAVING,
+  'not in its label': NO,
+  'in an excluded label': EXCLUDED,
+  'aimed at no label': NOBODY,
+  'label not evaluated': OPEN,
+  "label's query failed": BROKEN,
+  'label deleted': GONE,
+  'OS too old': OS,
+  'OS not said': OS_NOT_SAID,
+  'another kind of device': KIND,
+  'a User Enrolment': BYOD,
+  "no profile of the host's team": undefined,
+};
+const HELD: Readonly<Record<string, number | undefined>> = { 'what is wanted': 10, another: 11, nothing: undefined };
+
+/** A Record, so that a reason added to the list and not to this table does not compile. Reserved ones have words too. */
+const HOLDS: Readonly<Record<WaitingReason, true>> = {
+  label_unknown: true,
+  rollout_stage: true,
+  paused: true,
+  os_gate: true,
+  no_user_channel: true,
+  user_not_logged_in: true,
+  not_supervised: true,
+  enrollment_kind_forbids: true,
+  access_right_missing: true,
+  variable_unresolved: true,
+  dependency_not_verified: true,
+  one_per_machine_clash: true,
+  quarantined_identity: true,
+  actual_state_unknown: true,
+  no_push_certificate: true,
+  deferred_to_setup: true,
+  awaiting_user_action: true,
+};
+const REASONS = Object.keys(HOLDS) as WaitingReason[];
+
+describe('every gate × what is held × what holds it back × op', () => {
+  test('what is held back is called so exactly where something would be sent', () => {
+    for (const gate of Object.values(GATES))
+      for (const heldVersion of Object.values(HELD))
+        for (const hold of [undefined, ...REASONS]) {
+          const facts = pair({ verdict: gate, wantedVersion: gate && 10, heldVersion, hold });
+          const bare = stateOf({ ...facts, hold: undefined });
+          const { state, waiting } = stateOf(facts);
+          const sends = bare.state === 'pending' || bare.state === 'removing';
+          if (sends) expect(waiting).toBe(hold);
+          if (bare.state === 'removing') expect(state).toBe('removing');
+          if (bare.state === 'pending') expect(state).toBe(hold === undefined ? 'pending' : 'waiting');
+          if (bare.state === 'verified' || bare.state === 'not_in_scope')
+            expect({ state, waiting }).toEqual({ state: bare.state, waiting: undefined });
+          if (state === 'waiting') expect(waiting).toBeDefined();
+          for (const kind of ['install', 'remove'] as const)
+            for (const opState of ['queued', 'acked', 'failed'] as const)
+              expect(stateOf({ ...facts, op: op(1, { op: kind, state: opState }) }).waiting).toBeUndefined();
+        }
+  });
+
+  test('the sentence of every state and reason', async () => {
+    const lines: string[] = [];
+    const say = (what: string, facts: PairFacts) => {
+      const { state, waiting, reason } = explain(facts, NOW);
+      lines.push(`${what} → ${state}${waiting === undefined ? '' : ` (${waiting})`}\n    ${reason}`);
+    };
+    for (const [gate, verdictOf] of Object.entries(GATES))
+      for (const [held, heldVersion] of Object.entries(HELD))
+        if (verdictOf !== undefined || held !== 'what is wanted')
+          say(`${gate}, holds ${held}`, pair({ verdict: verdictOf, wantedVersion: verdictOf && 10, heldVersion }));
+    for (const hold of REASONS) {
+      say(`to be installed, ${hold}`, pair({ hold }));
+      say(`to be removed, ${hold}`, pair({ hold, verdict: NO, heldVersion: 10 }));
+    }
+    for (const kind of ['install', 'remove'] as const)
+      for (const state of ['queued', 'acked', 'failed'] as const)
+        say(`${kind} ${state}`, pair({ op: op(1, { op: kind, state, ackedAt: later(-MINUTE) }) }));
+    for (const why of Object.keys(DRIFT_WORDS) as DriftKind[])
+      lines.push(`on the device, ${why} → unmanaged\n    ${explainUnmanaged(why, pair({}).observer, NOW).reason}`);
+    await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('golden/why.txt');
+  });
+});
+
+test('the gate says since when a label holds, or when it was last evaluated', () => {
+  const gate = (more: Partial<PairFacts>) =>
+    explain(pair(more), NOW)
+      .evidence.filter(({ about }) => about === 'gate')
+      .map(({ says, ageSeconds }) => [says, ageSeconds]);
+  expect(gate({ verdict: GATES['in its label'] })).toEqual([['it is in label L1', 5 * 24 * 3600]]);
+  expect(gate({ verdict: NO })).toEqual([['it is not in label L2', 1200]]);
+  expect(gate({ verdict: LEAVING })).toEqual([['it is in label L4, though its query has said no once', 24 * 3600]]);
+  expect(gate({ verdict: BROKEN })).toEqual([
+    ['the query of label L5 failed on this host (no such table: wifi)', undefined],
+  ]);
+});
+
+test('the observation is the best evidence there is, with its level and what speaks against more', () => {
+  const proof = {
+    level: 'version' as const,
+    source: 'osquery' as const,
+    at: later(-MINUTE),
+    note: 'not in force: a b',
   };
-  test.each(Object.entries(reasons))('%s has its words and waits only without an op', (reason, words) => {
-    const hold = reason as WaitingReason;
-    const waiting = explain(pair({ hold }), NOW);
-    expect(waiting).toMatchObject({ state: 'waiting', waiting: hold });
-    if (hold !== 'label_unknown') expect(waiting.reason).toMatch(words);
-    expect(stateOf(pair({ hold, op: op(1) })).state).toBe('pending');
-    expect(stateOf(pair({ hold, heldVersion: 10 })).state).toBe('verified');
-    expect(stateOf(pair({ hold, verdict: NO })).state).toBe('not_in_scope');
+  const { evidence } = explain(pair({ heldVersion: 10, proof }), NOW);
+  expect(evidence.at(-1)).toEqual({
+    about: 'observation',
+    says: 'osquery shows this version (version); not in force: a b',
+    at: proof.at,
+    ageSeconds: 60,
+  });
+});
+
+test('an identity that is not proven is shown beside the live one', () => {
+  const { evidence } = explain(pair({ quarantinedAt: later(-MINUTE) }), NOW);
+  expect(evidence).toContainEqual({
+    about: 'contact',
+    says: 'an identity that is not proven claimed to be this host and is quarantined',
+    at: later(-MINUTE),
+    ageSeconds: 60,
   });
 });
 
@@ -110,15 +225,18 @@ describe('one sentence', () => {
     [{ heldVersion: 10 }, 'osquery showed this version on the device 3 min ago.'],
     [
       { heldVersion: 10, verdict: OPEN },
-      'osquery showed this version on the device 3 min ago; whether it is meant for this host is open: label Laptops (include) has not been evaluated on this host yet, so it stays.',
+      'osquery showed this version on the device 3 min ago; whether it is meant for this host is open: label Laptops has not been evaluated on this host yet, so it stays.',
     ],
     [
       { verdict: OPEN },
-      'Whether it is meant for this host is open: label Laptops (include) has not been evaluated on this host yet.',
+      "Whether it is meant for this host is open: label Laptops has not been evaluated on this host yet; this is decided once the host's agent answers.",
     ],
-    [{ verdict: OS }, 'The version of macOS does not fit: macOS from 16 is asked for, the host has 15.1.'],
-    [{ verdict: NO }, 'It is not meant for this host: label L2 (include) does not hold.'],
-    [{ verdict: EXCLUDED }, 'It is not meant for this host: label L1 (exclude) holds.'],
+    [
+      { verdict: OS },
+      'The version of the operating system does not fit: version 16 or newer is asked for, the host has 15.1; it is sent by itself once the host reports one that does.',
+    ],
+    [{ verdict: NO }, 'It is not meant for this host: it is not in label L2.'],
+    [{ verdict: EXCLUDED }, 'It is not meant for this host: it is in the excluded label L1.'],
     [{ verdict: undefined }, "No profile of the host's team has this identifier."],
     [{}, 'It is new here: the next tick, at most 30 s away, queues it.'],
     [

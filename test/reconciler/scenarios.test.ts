@@ -97,7 +97,7 @@ class Scene {
 
   async evidence(mac: Mac, identifier: string): Promise<PairEvidence | undefined> {
     const now = this.fleet.clock.now();
-    const host = await reconcileStore(this.fleet.db).readHost(mac.hostId, now);
+    const host = await reconcileStore(this.fleet.db).readHost(mac.hostId);
     const read = host?.channels.find((one) => one.facts.row.enrollment === mac.enrollment);
     const pair = (await this.reconciler.reads.hostProfiles(mac.hostId)).profiles.find(
       (one) => one.identifier === identifier,
