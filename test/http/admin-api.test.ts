@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { Router } from 'express';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../core/errors.ts';
 import { commandRoutes } from '../../http/routes/commands.ts';
+import { driftRoutes } from '../../http/routes/drift.ts';
 import { enrollLinkRoutes } from '../../http/routes/enroll-links.ts';
 import { hostRoutes } from '../../http/routes/hosts.ts';
 import { labelRoutes } from '../../http/routes/labels.ts';
@@ -21,6 +23,7 @@ import { type Call, type Reply, startTestServer, type TestServer } from './start
 /** Every route there is, read from the routers themselves: `POST /profiles`. Making a router calls none of its deps. */
 const NOBODY = {} as never;
 const ROUTERS: readonly Router[] = [
+  driftRoutes(NOBODY),
   hostRoutes(NOBODY),
   profileRoutes(NOBODY),
   profileSetRoutes(NOBODY),
@@ -45,6 +48,13 @@ function eachServer(tests: (get: () => { server: TestServer; host: EnrolledHost 
       beforeAll(async () => {
         server = await startTestServer(kind, async (db) => {
           host = await enrolledHost(db);
+          // A server opens the key of each at its start, and this one is none.
+          await sql`delete from push_certificate`.execute(db.read);
+          const drift = [{ identifier: 'com.vendor.vpn', uuid: 'U', displayName: 'VPN', why: 'foreign' }];
+          await sql`
+            insert into recon (enrollment_id, team_id, observed_extra)
+            values (${host.enrollment}, 1, ${JSON.stringify(drift)}::jsonb)
+          `.execute(db.read);
         });
         for (const name of ['here', 'aimed'])
           await server.admin({ method: 'POST', path: '/api/v1/labels', body: JSON.stringify({ name }) });
@@ -207,6 +217,20 @@ eachServer((get) => {
       'conflict',
       'the same CommandUUID',
     );
+  });
+
+  it('drift is a page with what each kind means, and the counts come with the first', async () => {
+    const page = JSON.parse((await api({ method: 'GET', path: '/drift?team=Default&kind=foreign&limit=1' })).text);
+    expect(page).toMatchObject({
+      counts: { foreign: 1, left_over: 0 },
+      next_cursor: null,
+      drift: [
+        { kind: 'foreign', identifier: 'com.vendor.vpn', display_name: 'VPN', team: 'Default', channel: 'device' },
+      ],
+    });
+    expect(page.drift[0].says).toMatch(/did not install it/);
+    const after = JSON.parse((await api({ method: 'GET', path: '/drift?cursor=999999999.0' })).text);
+    expect(after).toMatchObject({ counts: null, drift: [], next_cursor: null });
   });
 
   it('methods and paths that do not exist are not found, with the token', async () => {

@@ -94,6 +94,22 @@ export const CASES: Readonly<Record<string, readonly Bad[]>> = {
       '__proto__=1',
     ].map((query) => bad(`/hosts?${query}`, 400, 'request_malformed')),
   ],
+  'GET /drift': [
+    ...[
+      'limit=0',
+      'limit=1001',
+      'limit=x',
+      'cursor=x',
+      'cursor=',
+      'cursor=1',
+      'cursor=1.',
+      'cursor=-1.2',
+      'cursor=1.2.3',
+    ]
+      .concat([`cursor=1.${'9'.repeat(16)}`, 'kind=none', 'kind=', 'unknown=1', 'team=%00', '__proto__=1'])
+      .map((query) => bad(`/drift?${query}`, 400, 'request_malformed')),
+    bad('/drift?team=nowhere', 404, 'team_not_found'),
+  ],
   'GET /hosts/:host': badHosts((host) => `/hosts/${host}`),
   'PUT /hosts/:host/team': [
     ...badHosts((host) => `/hosts/${host}/team`, '{"team":"Default"}'),
