@@ -52,6 +52,7 @@ export function hostStore(db: Database): HostStore {
             where m.host_id = h.id and l.name = ${query.label ?? null} and ${KNOWN_MEMBER}))
           and (${text ?? null}::text is null or h.name ilike ${`%${text}%`}
             or h.serial_number ilike ${`${text}%`} or h.udid ilike ${`${text}%`})
+          and (${query.ids === undefined} or h.id = any(${sql.val([...(query.ids ?? [])])}::uuid[]))
         order by h.id limit ${query.limit}
       `.execute(db.read);
       return rows.map(hostOf);

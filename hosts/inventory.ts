@@ -22,6 +22,8 @@ export interface HostPage {
 export interface Inventory {
   /** Errors: team_not_found, label_not_found. */
   page(query: HostQuery): Promise<HostPage>;
+  /** In the order of the ids; one that is gone is left out. */
+  byIds(ids: readonly string[]): Promise<readonly Host[]>;
   /** Errors: host_not_found. */
   get(ref: string): Promise<Host>;
   /** Labels that the host has or that are not known of it, by name. */
@@ -63,6 +65,11 @@ export function createInventory(deps: InventoryDeps): Inventory {
       if (hosts.length === 0) await refuseUnknown(query);
       const page = hosts.slice(0, query.limit);
       return { hosts: page, next: hosts.length > query.limit ? page.at(-1)?.id : undefined };
+    },
+    async byIds(ids) {
+      const all = { team: undefined, label: undefined, text: undefined, after: undefined };
+      const found = new Map((await store.list({ ...all, ids, limit: ids.length })).map((host) => [host.id, host]));
+      return ids.flatMap((id) => found.get(id) ?? []);
     },
     get,
     async labels(host) {

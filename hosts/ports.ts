@@ -24,6 +24,8 @@ export interface HostQuery {
   /** The last id of the page before. */
   readonly after: string | undefined;
   readonly limit: number;
+  /** Only these. */
+  readonly ids?: readonly string[];
 }
 
 export interface HostStore {

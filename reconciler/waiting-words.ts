@@ -73,6 +73,8 @@ export const WAITING_WORDS: Readonly<Record<WaitingReason, WaitingWords>> = {
   },
 };
 
+export const WAITING_REASONS = Object.keys(WAITING_WORDS) as readonly WaitingReason[];
+
 /** What ends it where a label was deleted under a profile, or its query does not work. */
 export const LABEL_NEXT = {
   label_missing: 'aim the profile at labels that exist',

@@ -20,6 +20,7 @@ import { osquerySecretRoutes } from '../http/routes/osquery-secrets.ts';
 import { profileSetRoutes } from '../http/routes/profile-sets.ts';
 import { profileRoutes } from '../http/routes/profiles.ts';
 import { pushCertificateRoutes } from '../http/routes/push-certificates.ts';
+import { stateRoutes } from '../http/routes/states.ts';
 import { teamRoutes } from '../http/routes/teams.ts';
 import { writeEndpoint } from './data-folder.ts';
 import { type Foundation, layFoundation } from './foundation.ts';
@@ -132,6 +133,11 @@ async function listenAdmin(foundation: Foundation, metrics: ReturnType<typeof cr
         reads: rooms.reconciler.reads,
         enrollmentsOfHost: rooms.mdmRows.enrollmentsOfHost,
         teamId,
+      }),
+      stateRoutes({
+        inventory: rooms.inventory,
+        reads: rooms.reconciler.reads,
+        actions: rooms.reconciler.actions,
       }),
       driftRoutes({ drift: rooms.drift, teamId }),
       profileRoutes({ profiles: rooms.profiles, counters: rooms.reconciler.reads.counters, teams: rooms.teams }),

@@ -1,20 +1,28 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { EspalierError } from '../../core/errors.ts';
 import type { Inventory } from '../../hosts/inventory.ts';
 import type { Host, LabelDetail } from '../../hosts/types.ts';
 import type { EnrollmentView } from '../../mdm/types.ts';
 import type { EvidenceLine } from '../../reconciler/evidence.ts';
 import type { PairView } from '../../reconciler/page.ts';
 import type { ReconcilerReads } from '../../reconciler/reads.ts';
+import { WAITING_REASONS } from '../../reconciler/waiting-words.ts';
+import { HOST_STATES } from '../../reconciler/worst-state.ts';
 import { json } from '../answer.ts';
 import { api, jsonBody, queryOfShape, segment } from '../api.ts';
+import { Place } from './states.ts';
 
 const MAX_PAGE = 500;
 const Page = z.strictObject({
   team: z.string().optional(),
   label: z.string().optional(),
   query: z.string().max(255).optional(),
-  cursor: z.uuid().optional(),
+  /** By what a pair of the host is; then `cursor` is a place among enrolments. */
+  state: z.enum(HOST_STATES).optional(),
+  waiting: z.enum(WAITING_REASONS).optional(),
+  error: z.string().min(1).max(255).optional(),
+  cursor: z.union([z.uuid(), Place]).optional(),
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
 });
 const Move = z.strictObject({ team: z.string() });
@@ -29,11 +37,36 @@ export interface HostRoutes {
 
 export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: HostRoutes): Router {
   const router = Router();
+
+  /** Hosts by what their pairs are: another order than by id, and so another cursor. */
+  async function byState({ team, label, query, state, waiting, error, cursor = 0, limit }: z.output<typeof Page>) {
+    if (label !== undefined || query !== undefined || typeof cursor === 'string')
+      throw new EspalierError('request_malformed', 'state, waiting and error go with team, cursor and limit alone');
+    if (state !== undefined && (waiting !== undefined || error !== undefined))
+      throw new EspalierError(
+        'request_malformed',
+        'state is of the host, waiting and error are of one profile: ask for one',
+      );
+    const of = team === undefined ? undefined : await teamId(team);
+    const { lists } = reads;
+    const page =
+      state === undefined
+        ? await lists.hostsWith({ waiting, error }, of, cursor, limit)
+        : await lists.hostsInState(state, of, cursor, limit);
+    const hosts = await inventory.byIds(page.items);
+    const next = page.next === undefined ? null : String(page.next);
+    return { as_of: page.asOf.toISOString(), hosts: hosts.map(rendered), next_cursor: next };
+  }
+
   router.get(
     '/hosts',
     api('apiRead', async (call) => {
-      const { team, label, query: text, cursor: after, limit } = queryOfShape(call, Page);
-      const { hosts, next } = await inventory.page({ team, label, text, after, limit });
+      const query = queryOfShape(call, Page);
+      const { team, label, query: text, cursor, limit } = query;
+      if (query.state !== undefined || query.waiting !== undefined || query.error !== undefined)
+        return json(200, await byState(query));
+      if (typeof cursor === 'number') throw new EspalierError('request_malformed', 'cursor: is of another list');
+      const { hosts, next } = await inventory.page({ team, label, text, after: cursor, limit });
       return json(200, { hosts: hosts.map(rendered), next_cursor: next ?? null });
     }),
   );
@@ -127,6 +160,7 @@ function renderedPair(pair: PairView) {
     profile_id: pair.profileId ?? null,
     wanted_version_id: pair.wantedVersionId ?? null,
     held_version_id: pair.heldVersionId ?? null,
+    evidence_level: pair.proof?.level ?? null,
     evidence: pair.evidence.map(renderedEvidence),
   };
 }

@@ -4,9 +4,9 @@ import type { Teams } from '../../hosts/teams.ts';
 import type { Profiles } from '../../profiles/profiles.ts';
 import type { Profile } from '../../profiles/types.ts';
 import type { Counters } from '../../reconciler/census.ts';
-import type { ProfileCounts } from '../../reconciler/count.ts';
 import { json } from '../answer.ts';
 import { type ApiCall, api, idOf, jsonBody, queryOfShape } from '../api.ts';
+import { renderedProfileCounts } from '../render-counts.ts';
 import { renderedChange, renderedEdit, renderedProfile, renderedUpload, renderedVersion } from '../render-profile.ts';
 
 /** `true` or `false`, and nothing that looks like them. */
@@ -62,7 +62,7 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
     const counts = new Map(counted.map((count) => [count.profileId, count]));
     const rendered = list.map((profile) => ({
       ...renderedProfile(profile, names.get(profile.teamId) ?? '', asOf),
-      ...renderedCounts(counts.get(profile.id)),
+      ...renderedProfileCounts(profile.id, counts.get(profile.id)),
     }));
     return { asOf, rendered };
   }
@@ -160,8 +160,4 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
 function changeOf(call: ApiCall) {
   const { dry_run: dryRun, author: by } = queryOfShape(call, Change);
   return { dryRun, by };
-}
-
-function renderedCounts(counts: ProfileCounts | undefined) {
-  return { in_scope: counts?.inScope ?? 0, counts: counts?.states ?? {} };
 }
