@@ -36,13 +36,15 @@ async function find(
   { facts, who, takesOver, binding }: NewEnrollment,
 ): Promise<string | undefined> {
   const udid = who.udid ?? null;
+  // Agents spell it either way; each by its index.
+  const spelled = sql`any(${sql.val(udid === null ? [] : [udid, udid.toUpperCase(), udid.toLowerCase()])}::text[])`;
   const proven = binding !== 'link_only';
   const { rows } = await sql<{ id: string }>`
     select id from host
-    where id = ${takesOver ?? null} or udid = ${udid} or (udid is null and hardware_uuid = ${udid})
+    where id = ${takesOver ?? null} or udid = ${udid} or (udid is null and hardware_uuid = ${spelled})
       or (${proven} and serial_number = ${facts.serialNumber ?? null} and not exists (
         select from enrollment e where e.host_id = host.id and e.state in ('authenticated', 'enrolled')))
-    order by (id = ${takesOver ?? null}) is true desc, (udid = ${udid}) is true desc, (hardware_uuid = ${udid}) is true desc,
+    order by (id = ${takesOver ?? null}) is true desc, (udid = ${udid}) is true desc, (hardware_uuid = ${spelled}) is true desc,
       created_at desc
     limit 1 for update
   `.execute(executor);

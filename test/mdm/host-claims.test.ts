@@ -1,12 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { monotonicIds } from '../../core/ids.ts';
+import { systemClock, systemRandom } from '../../core/system.ts';
 import type { Database } from '../../db/database.ts';
+import { hostStore } from '../../db/host-store.ts';
+import { teamStore } from '../../db/team-store.ts';
+import { createInventory } from '../../hosts/inventory.ts';
 import { eachDatabase } from '../support/databases.ts';
 import { command, createWorld, type World } from './world.ts';
 
 /** What a Mac states of itself in Authenticate is a claim; only a link that names it, or Apple, is more. */
-eachDatabase((_kind, open) => {
+eachDatabase((kind, open) => {
   let db: Database;
   let world: World;
   beforeAll(async () => {
@@ -59,6 +64,91 @@ eachDatabase((_kind, open) => {
       const owner = await world.device({ udid, serial: 'C02OWNER003', intent: 'C02OWNER003' });
       await owner.enrol();
       expect(await hostOf(udid)).toEqual({ id: known, team_id: 77, labels: 1 });
+    });
+  });
+
+  // PGlite has one unit of work at a time.
+  describe.skipIf(kind === 'pglite')('a new Mac whose agent and whose Authenticate come at once', () => {
+    const gate = () => {
+      let open = () => {};
+      const passed = new Promise<void>((resolve) => {
+        open = resolve;
+      });
+      return { open, passed };
+    };
+    const inventory = () =>
+      createInventory({
+        store: hostStore(db),
+        unitOfWork: db,
+        clock: world.clock,
+        ids: monotonicIds(systemClock, systemRandom),
+        wakeAfter() {},
+      });
+    async function someoneWaits(): Promise<void> {
+      const waiting = async () => {
+        const { rows } = await sql`
+          select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
+          db.read,
+        );
+        return rows.length > 0;
+      };
+      while (!(await waiting()));
+    }
+    const hostsOf = async (udid: string) => {
+      const { rows } = await sql<{ id: string; udid: string | null }>`
+        select id, udid from host where upper(hardware_uuid) = ${udid} or udid = ${udid}`.execute(db.read);
+      return rows;
+    };
+
+    it('the agent first: Authenticate waits, and the host is the one that the agent made', async () => {
+      const udid = randomUUID().toUpperCase();
+      const [made, mayCommit] = [gate(), gate()];
+      const agent = db.run(async (tx) => {
+        const found = await inventory().findOrCreate(tx, { hardwareUuid: udid.toLowerCase() }, 77);
+        made.open();
+        await mayCommit.passed;
+        return found;
+      });
+      await made.passed;
+      const device = await world.device({ udid });
+      const enrolling = device.authenticate();
+      await someoneWaits();
+      mayCommit.open();
+      const [{ hostId }, { status }] = await Promise.all([agent, enrolling]);
+      expect(status).toBe(200);
+      expect((await hostOf(udid))?.id).toBe(hostId);
+      expect(await hostsOf(udid)).toEqual([{ id: hostId, udid }]);
+    });
+
+    it('Authenticate first: the agent waits, and finds the host that was made for it', async () => {
+      const [made, mayCommit] = [gate(), gate()];
+      const slow = createWorld(db, {
+        async applyEffects() {
+          made.open();
+          await mayCommit.passed;
+        },
+      });
+      const device = await slow.device();
+      const enrolling = device.authenticate();
+      await made.passed;
+      const agent = db.run((tx) => inventory().findOrCreate(tx, { hardwareUuid: device.udid }, 77));
+      await someoneWaits();
+      mayCommit.open();
+      const [{ status }, found] = await Promise.all([enrolling, agent]);
+      expect([status, found.made]).toEqual([200, false]);
+      expect(await hostsOf(device.udid)).toEqual([{ id: found.hostId, udid: device.udid }]);
+    });
+  });
+
+  describe('a team that ends while a Mac is on its way into it', () => {
+    it('the Mac lands where the hosts of that team went', async () => {
+      const { rows } = await sql<{ id: number }>`insert into team (name) values ('Ends') returning id`.execute(db.read);
+      const ends = rows[0]?.id ?? 0;
+      const device = await world.device();
+      await sql`update scep_challenge set team_id = ${ends}`.execute(db.read);
+      await db.run((tx) => teamStore(db).dissolve(tx, ends, 77, world.clock.now()));
+      await device.enrol();
+      expect((await hostOf(device.udid))?.team_id).toBe(77);
     });
   });
 
