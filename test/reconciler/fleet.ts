@@ -393,25 +393,3 @@ export class Fleet {
     if (broken.rows.length > 0) throw new Error(broken.rows.map((row) => row.what).join('; '));
   }
 }
-
-/** The definition, in SQL: who should have which version (labels all known) and who is known to have which. */
-export const ORACLE = sql`
-  with member as (
-    select r.enrollment_id, unnest(r.label_ids) as label_id from recon r
-  ), ideal as (
-    select r.enrollment_id, p.slot_id, p.current_version_id as version_id
-    from recon r join enrollment e on e.id = r.enrollment_id join host h on h.id = e.host_id
-    join profile p on p.team_id = r.team_id and p.deleted_at is null
-    join slot s on s.id = p.slot_id and s.kind = 'mdm' and s.channel = e.channel
-    where e.state = 'enrolled'
-      and case p.include_mode
-        when 'none' then true
-        when 'any' then exists (select from member m where m.enrollment_id = r.enrollment_id and m.label_id = any(p.include_label_ids))
-        else cardinality(p.include_label_ids) > 0 and not exists (
-          select from unnest(p.include_label_ids) as k where k not in (select m.label_id from member m where m.enrollment_id = r.enrollment_id))
-      end
-      and not exists (select from member m where m.enrollment_id = r.enrollment_id and m.label_id = any(p.exclude_label_ids))
-  ), current as (
-    select r.enrollment_id, p.slot_id, v.id as version_id
-    from recon r cross join unnest(r.applied) as a join profile_version v on v.id = a join profile p on p.id = v.profile_id
-  )`;
