@@ -193,7 +193,8 @@ function makeMac(options: FleetOptions, seed: SeededRandom, pool: KeyPool, numbe
 async function enrollOne(member: FleetMac, options: EnrollOptions): Promise<EnrollFailure['error'] | undefined> {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      await member.mac.enroll(await options.link(member));
+      if (member.mac.phase === 'enrolled') await member.mac.enrollUser();
+      else await member.mac.enroll(await options.link(member));
       return undefined;
     } catch (error) {
       if (error instanceof MacRefusal) return error;

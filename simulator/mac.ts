@@ -66,16 +66,17 @@ export class SimulatedMac {
     this.#loops.user.forget();
     await enroll(this.#device, url);
     this.start();
-    await this.#enrollUser();
+    await this.enrollUser();
   }
 
   /** The enrolment profile once more, without removing it: a new identity over what is installed. */
   async reenroll(url: string): Promise<void> {
     await reenroll(this.#device, url);
-    await this.#enrollUser();
+    await this.enrollUser();
   }
 
-  async #enrollUser(): Promise<void> {
+  /** The user's channel alone, where the server went away between the two. */
+  async enrollUser(): Promise<void> {
     const { user } = this.#device.options;
     if (user !== undefined && this.identity.platform === 'macOS') await enrollUser(this.#device, user);
   }
