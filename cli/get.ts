@@ -1,6 +1,8 @@
 import { Argument, type Command } from 'commander';
 import { z } from 'zod';
 import { type Client, clientFor } from './client.ts';
+import { hostsOfProfile, queryOf, type StateFilter, status } from './get-states.ts';
+import type { Listing } from './listing.ts';
 import { table } from './table.ts';
 
 const Host = z.object({
@@ -45,32 +47,42 @@ const MAX_PAGES = 10_000;
 export function addGet(program: Command): void {
   program
     .command('get')
-    .description('List hosts, profiles, labels, teams or drift.')
+    .description('List hosts, profiles, labels, teams or drift, or count what is not settled.')
     .addArgument(new Argument('<what>').choices(Object.keys(LISTS)))
     .option('--data <folder>', 'data folder of the running server', 'espalier-data')
+    .option('--profile <id>', 'hosts of one profile')
+    .option('--state <state>', 'hosts: verified, verifying, pending, waiting or failed')
+    .option('--waiting <reason>', 'hosts where something waits for this')
+    .option('--error <code>', 'hosts where something failed with this')
     .option('--json', 'as JSON')
-    .action(async (what: string, options: { data: string; json?: boolean }) => {
+    .action(async (what: string, options: Filter & { data: string; json?: boolean }) => {
       const list = LISTS[what];
       if (list === undefined) throw new Error(`commander let "${what}" pass`);
-      const { headings, rows, raw } = await list(clientFor(options.data));
+      const { headings, rows, raw } = await list(clientFor(options.data), options);
       console.log(options.json === true ? JSON.stringify(raw, null, 2) : table(headings, rows));
     });
 }
 
-interface Listing {
-  readonly headings: readonly string[];
-  readonly rows: readonly (readonly string[])[];
-  readonly raw: unknown;
+interface Filter extends StateFilter {
+  readonly profile?: string;
 }
 
-const LISTS: Readonly<Record<string, (client: Client) => Promise<Listing>>> = { hosts, profiles, labels, teams, drift };
+const LISTS: Readonly<Record<string, (client: Client, filter: Filter) => Promise<Listing>>> = {
+  hosts: (client, filter) =>
+    filter.profile === undefined ? hosts(client, filter) : hostsOfProfile(client, filter.profile, filter),
+  profiles,
+  labels,
+  teams,
+  drift,
+  status,
+};
 
-async function hosts(client: Client): Promise<Listing> {
+async function hosts(client: Client, filter: StateFilter): Promise<Listing> {
   const all: z.output<typeof Host>[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MAX_PAGES; page += 1) {
     const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-    const { hosts: some, next_cursor } = Page.parse(await client.get(`/hosts?limit=100${query}`));
+    const { hosts: some, next_cursor } = Page.parse(await client.get(`/hosts?limit=100${queryOf(filter)}${query}`));
     all.push(...some);
     cursor = next_cursor;
     if (cursor === null) break;

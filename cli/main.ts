@@ -10,6 +10,7 @@ import { Failure } from './failure.ts';
 import { addGet } from './get.ts';
 import { addLabels } from './labels.ts';
 import { addProfile } from './profile.ts';
+import { addResend } from './resend.ts';
 import { addTeams } from './teams.ts';
 import { addServerCommands } from './up.ts';
 import { addWhy } from './why.ts';
@@ -29,6 +30,7 @@ addProfile(program);
 addApply(program);
 addExport(program);
 addWhy(program);
+addResend(program);
 
 try {
   await program.parseAsync();

@@ -12,6 +12,7 @@ import { osquerySecretRoutes } from '../../http/routes/osquery-secrets.ts';
 import { profileSetRoutes } from '../../http/routes/profile-sets.ts';
 import { profileRoutes } from '../../http/routes/profiles.ts';
 import { pushCertificateRoutes } from '../../http/routes/push-certificates.ts';
+import { stateRoutes } from '../../http/routes/states.ts';
 import { teamRoutes } from '../../http/routes/teams.ts';
 import { payload, upload } from '../profiles/mobileconfigs.ts';
 import { hasPostgres } from '../support/databases.ts';
@@ -24,6 +25,7 @@ import { type Call, type Reply, startTestServer, type TestServer } from './start
 const NOBODY = {} as never;
 const ROUTERS: readonly Router[] = [
   driftRoutes(NOBODY),
+  stateRoutes(NOBODY),
   hostRoutes(NOBODY),
   profileRoutes(NOBODY),
   profileSetRoutes(NOBODY),

@@ -92,7 +92,17 @@ export const CASES: Readonly<Record<string, readonly Bad[]>> = {
       'team=%00',
       `query=${'x'.repeat(256)}`,
       '__proto__=1',
+      'state=none',
+      'state=unmanaged',
+      'waiting=none',
+      'error=',
+      'cursor=1',
+      'state=failed&label=here',
+      'state=failed&query=x',
+      'state=failed&waiting=os_gate',
+      'state=failed&cursor=00000000-0000-7000-8000-000000000000',
     ].map((query) => bad(`/hosts?${query}`, 400, 'request_malformed')),
+    bad('/hosts?state=failed&team=nowhere', 404, 'team_not_found'),
   ],
   'GET /drift': [
     ...[
@@ -126,6 +136,35 @@ export const CASES: Readonly<Record<string, readonly Bad[]>> = {
     ...badHosts((host) => `/hosts/${host}/profiles/x/why`),
     bad('/hosts/SERIAL/profiles/no.such.profile/why', 404, 'profile_not_found'),
     bad('/hosts/SERIAL/profiles/%00/why', 400, 'request_malformed'),
+  ],
+  'GET /status': [bad('/status?unknown=1', 400, 'request_malformed')],
+  'GET /profiles/:id/hosts': [
+    ...badIds((id) => `/profiles/${id}/hosts`, 'profile_not_found'),
+    ...[
+      'state=none',
+      'state=not_in_scope',
+      'waiting=x',
+      'error=',
+      'limit=0',
+      'limit=501',
+      'cursor=x',
+      'cursor=-1',
+      'u=1',
+    ].map((query) => bad(`/profiles/1/hosts?${query}`, 400, 'request_malformed')),
+  ],
+  'POST /profiles/:id/resend': [
+    ...badIds((id) => `/profiles/${id}/resend?state=failed`, 'profile_not_found'),
+    ...['', '?state=verified', '?state=failed&x=1'].map((query) =>
+      bad(`/profiles/1/resend${query}`, 400, 'request_malformed'),
+    ),
+  ],
+  'POST /hosts/:host/profiles/:identifier/resend': [
+    ...badHosts((host) => `/hosts/${host}/profiles/x/resend`),
+    bad('/hosts/SERIAL/profiles/no.such.profile/resend', 404, 'profile_not_found'),
+    bad('/hosts/SERIAL/profiles/%00/resend', 400, 'request_malformed'),
+    bad('/hosts/SERIAL/profiles/com.example.aimed/resend?channel=both', 400, 'request_malformed'),
+    // No push certificate, and aimed at nobody.
+    bad('/hosts/SERIAL/profiles/com.example.aimed/resend', 409, 'conflict'),
   ],
   'POST /profiles': [
     bad('/profiles', 400, 'profile_malformed', ''),
