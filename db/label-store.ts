@@ -100,10 +100,15 @@ export function labelStore(db: Database): LabelStore {
 
     async detach(tx, labelId, now) {
       await sql`
-        update profile set include_label_ids = array_remove(include_label_ids, ${labelId}),
-          exclude_label_ids = array_remove(exclude_label_ids, ${labelId}),
-          epoch = (select epoch from catalogue), updated_at = ${now}
-        where deleted_at is null and (${labelId} = any(include_label_ids) or ${labelId} = any(exclude_label_ids))
+        with aimed as (
+          update profile set include_label_ids = array_remove(include_label_ids, ${labelId}),
+            exclude_label_ids = array_remove(exclude_label_ids, ${labelId}),
+            epoch = (select epoch from catalogue), updated_at = ${now}
+          where deleted_at is null and (${labelId} = any(include_label_ids) or ${labelId} = any(exclude_label_ids))
+          returning id, current_version_id
+        )
+        insert into profile_change (profile_id, at, by, change, version_id)
+        select id, ${now}, 'admin', 'edited', current_version_id from aimed where current_version_id is not null
       `.execute(executorOf(tx));
     },
 

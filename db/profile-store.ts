@@ -44,7 +44,19 @@ export function profileStore(db: Database): ProfileStore {
       const { rows } = await sql`
         select from team where id = ${teamId} and deleted_at is null for no key update
       `.execute(executorOf(tx));
-      return rows.length > 0;
+      if (rows.length === 0) return false;
+      await sql`
+        select from label where id in (
+          select unnest(include_label_ids || exclude_label_ids) from profile where team_id = ${teamId} and deleted_at is null
+        ) order by id for key share
+      `.execute(executorOf(tx));
+      return true;
+    },
+    async teamOf(tx, profileId) {
+      const { rows } = await sql<{ team_id: number }>`
+        select team_id from profile where id = ${profileId}
+      `.execute(executorOf(tx));
+      return rows[0]?.team_id;
     },
 
     async slots(tx, wanted) {
@@ -156,10 +168,11 @@ export function profileStore(db: Database): ProfileStore {
       `.execute(executorOf(tx));
     },
     async revive(tx, profileId, now) {
-      await sql`
+      const { rows } = await sql`
         update profile set deleted_at = null, updated_at = ${now}, epoch = (select epoch + 1 from catalogue)
-        where id = ${profileId}
+        where id = ${profileId} and exists (select from team t where t.id = team_id and t.deleted_at is null) returning 1
       `.execute(executorOf(tx));
+      return rows.length > 0;
     },
     async note(tx, profileId, { change, by, versionId }, now) {
       await sql`

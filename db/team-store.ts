@@ -48,8 +48,14 @@ export function teamStore(db: Database): TeamStore {
 
     async dropProfiles(tx, teamId, now) {
       const { rows } = await sql`
-        update profile set deleted_at = ${now}, updated_at = ${now}, epoch = (select epoch from catalogue)
-        where team_id = ${teamId} and deleted_at is null returning 1
+        with gone as (
+          update profile set deleted_at = ${now}, updated_at = ${now}, epoch = (select epoch from catalogue)
+          where team_id = ${teamId} and deleted_at is null returning id, current_version_id
+        ), noted as (
+          insert into profile_change (profile_id, at, by, change, version_id)
+          select id, ${now}, 'admin', 'deleted', current_version_id from gone where current_version_id is not null
+        )
+        select id from gone
       `.execute(executorOf(tx));
       return rows.length;
     },

@@ -11,6 +11,7 @@ import {
   patched,
   storedTargets,
   type TargetsPatch,
+  targetsIn,
 } from './targets.ts';
 import type { ChangeKind, Finding } from './types.ts';
 
@@ -45,10 +46,11 @@ export interface Edits {
 export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut: CarryOut }): Edits {
   /** The profile with its team locked first, as every change locks them. */
   async function locked(tx: Tx, profileId: number, deleted: boolean): Promise<LiveProfile> {
-    const seen = await store.find(tx, profileId);
-    if (seen !== undefined) await store.lockTeam(tx, seen.teamId);
-    if (seen === undefined || seen.deleted !== deleted) throw notFound(profileId, deleted);
-    return seen;
+    const teamId = await store.teamOf(tx, profileId);
+    const isThere = teamId !== undefined && (await store.lockTeam(tx, teamId));
+    const profile = isThere ? await store.find(tx, profileId) : undefined;
+    if (profile === undefined || profile.deleted !== deleted) throw notFound(profileId, deleted);
+    return profile;
   }
 
   async function namedTargets(tx: Tx, profile: LiveProfile): Promise<NamedTargets> {
@@ -65,7 +67,13 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
   }
 
   /** Labels that a patch replaces need not exist any more. */
-  async function targetsAfter(tx: Tx, profile: LiveProfile, patch: ProfilePatch): Promise<StoredTargets> {
+  async function targetsAfter(
+    tx: Tx,
+    profile: LiveProfile,
+    { name: _, ...patch }: ProfilePatch,
+  ): Promise<StoredTargets> {
+    // A profile that has lost its last label is for nobody; giving it another name is no time to complain.
+    if (Object.keys(patch).length === 0 && !profile.deleted) return targetsIn(profile);
     const kept: LiveProfile = {
       ...profile,
       ...(patch.includeLabels === undefined && patch.includeMode !== 'none' ? {} : { includeLabelIds: [] }),
@@ -104,7 +112,10 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
         if (other !== undefined) throw taken(profile, other);
         const targets = await targetsAfter(tx, profile, patch);
         const name = patch.name ?? profile.name;
-        await store.revive(tx, profileId, now);
+        if (!(await store.revive(tx, profileId, now)))
+          throw new EspalierError('team_not_found', 'the team of this profile has been deleted', {
+            fix: 'Upload it to another team.',
+          });
         await store.update(tx, profileId, { name, versionId: profile.versionId, ...targets }, now);
         await store.note(tx, profileId, line('restored', profile, options), now);
         return worked(profile, 'restored');
@@ -117,9 +128,7 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
         if (version === undefined)
           throw new EspalierError('profile_not_found', `there is no profile ${profileId} with a version ${versionId}`);
         if (versionId === profile.versionId) return worked(profile, 'unchanged');
-        const { name, includeMode, includeLabelIds, excludeLabelIds, minOs, maxOs } = profile;
-        const targets = { includeMode, includeLabelIds, excludeLabelIds, minOs, maxOs };
-        await store.update(tx, profileId, { name, versionId, ...targets }, now);
+        await store.update(tx, profileId, { name: profile.name, versionId, ...targetsIn(profile) }, now);
         const after = { ...profile, versionId };
         await store.note(tx, profileId, line('version_restored', after, options), now);
         const shared =

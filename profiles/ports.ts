@@ -63,8 +63,13 @@ export interface MovedFrom {
 }
 
 export interface ProfileStore {
-  /** Changes to the profiles of a team go one by one. False where there is no such team. */
+  /**
+   * Changes to the profiles of a team go one by one, and no label they aim by goes meanwhile. Always before a profile is
+   * locked: whoever deletes a label or a team locks that first and its profiles after. False where there is no such team.
+   */
   lockTeam(tx: Tx, teamId: number): Promise<boolean>;
+  /** Whose a profile is; that never changes. */
+  teamOf(tx: Tx, profileId: number): Promise<number | undefined>;
   /** Ids by `slotText`, made where they are new, locked in one order whoever asks. */
   slots(tx: Tx, wanted: readonly SlotKey[]): Promise<ReadonlyMap<string, number>>;
   labels(tx: Tx, names: readonly string[]): Promise<readonly LabelRef[]>;
@@ -94,7 +99,8 @@ export interface ProfileStore {
   /** Soft: versions stay, since Macs still report them. */
   remove(tx: Tx, profileId: number, now: Date): Promise<void>;
   /** Takes a removal back; its slot must be free. */
-  revive(tx: Tx, profileId: number, now: Date): Promise<void>;
+  /** False where its team has been deleted. */
+  revive(tx: Tx, profileId: number, now: Date): Promise<boolean>;
   note(
     tx: Tx,
     profileId: number,
