@@ -76,7 +76,8 @@ function settingsOf(profile: ProfileRow): ProfileSettings {
   const { name, include, labels, exclude_labels, min_os, max_os, version } = profile;
   return {
     ...(name === version.display_name ? {} : { name }),
-    ...(include === 'all' ? { include } : {}),
+    // One that has lost its last label is for nobody; left out, the file would say everyone.
+    ...(include === 'all' || (include === 'any' && labels.length === 0) ? { include } : {}),
     ...(labels.length === 0 ? {} : { labels }),
     ...(exclude_labels.length === 0 ? {} : { exclude_labels }),
     ...(min_os === null ? {} : { min_os }),

@@ -3,6 +3,9 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildSignedData } from '../../cms/signed-data.ts';
 import type { Database } from '../../db/database.ts';
+import { labelStore } from '../../db/label-store.ts';
+import { reconcileStore } from '../../db/reconcile-store.ts';
+import { createLabels } from '../../hosts/labels.ts';
 import { decideSet, repeated } from '../../profiles/decide-set.ts';
 import type { SlotKey } from '../../profiles/ports.ts';
 import type { SetEntry } from '../../profiles/read-set.ts';
@@ -468,6 +471,37 @@ eachDatabase((_kind, open) => {
         await expect(profiles().edit(profileId, patch)).rejects.toMatchObject({
           code: expect.stringMatching(/^(label_not_found|request_malformed)$/),
         });
+    });
+
+    it('edits, uploads, restores and the deletion of a label at once end, and no profile aims by a label that is gone', async () => {
+      const names = [1, 2, 3, 4].map((number) => `busy ${team} ${number}`);
+      const ids = await Promise.all(names.map((name) => newLabel(db, name)));
+      const aimed = (name: string) => ({ includeMode: 'any' as const, includeLabels: [name], excludeLabels: [] });
+      const made = await Promise.all(
+        names.map((name, index) => profiles().upload(entry(index).bytes, { teamId: team, ...aimed(name) })),
+      );
+      const label = createLabels({
+        store: labelStore(db),
+        unitOfWork: db,
+        clock: { now: () => NOW },
+        wakeAfter: () => {},
+        catalogueRows: (tx) => reconcileStore(db).loadCatalogue(tx),
+        preview: () => Promise.reject(new Error('nobody previews')),
+      });
+      const work = names.flatMap((name, index) => [
+        label.delete(name, { detach: true }),
+        profiles().edit(made[index]?.profileId ?? 0, { includeLabels: names.slice(0, index + 1) }),
+        profiles().upload(entry(index, { PayloadDescription: 'b' }).bytes, { ...everyone(), keepTargets: true }),
+        profiles().delete(made[index]?.profileId ?? 0),
+      ]);
+      const codes = (await Promise.allSettled(work)).flatMap((done) =>
+        done.status === 'rejected' ? [(done.reason as { code?: string }).code] : [],
+      );
+      expect(codes.filter((code) => code !== 'label_not_found' && code !== 'profile_not_found')).toEqual([]);
+      const { rows } = await sql<{ labels: number[] }>`
+        select include_label_ids as labels from profile where team_id = ${team} and deleted_at is null
+      `.execute(db.read);
+      expect(rows.flatMap(({ labels }) => labels).filter((id) => ids.includes(id))).toEqual([]);
     });
 
     it('an older version becomes current again, and the history says so', async () => {
