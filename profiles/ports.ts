@@ -98,8 +98,7 @@ export interface ProfileStore {
   ): Promise<void>;
   /** Soft: versions stay, since Macs still report them. */
   remove(tx: Tx, profileId: number, now: Date): Promise<void>;
-  /** Takes a removal back; its slot must be free. */
-  /** False where its team has been deleted. */
+  /** Takes a removal back; its slot must be free. False where its team has been deleted. */
   revive(tx: Tx, profileId: number, now: Date): Promise<boolean>;
   note(
     tx: Tx,
