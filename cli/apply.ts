@@ -1,6 +1,6 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { authorOf } from './author.ts';
 import { type Client, clientFor } from './client.ts';
 import { Findings, findingLine, located } from './findings.ts';
 import { notDone, Plan, planTable } from './plan-table.ts';
@@ -49,7 +49,7 @@ export function addApply(program: Command): void {
       .option('--team <name>', 'the team whose set it is', 'Default')
       .option('--allow-empty', 'an empty folder means no profiles at all')
       .option('--max-removals <count>', 'refuse when more profiles would be deleted', wholeNumber(0))
-      .option('--author <name>', 'who does it, for the history')
+      .option('--author <name>', 'who does it, for the history; the account where absent')
       .option('--data <folder>', 'data folder of the running server', 'espalier-data')
       .option('--json', 'as JSON');
   const run = async (folder: string, options: ApplyOptions & { data: string; json?: boolean }) => {
@@ -69,7 +69,7 @@ export function addApply(program: Command): void {
 /** Errors: Failure with a line for every finding, ApiError. */
 export async function apply(client: Client, folder: string, options: ApplyOptions): Promise<Applied> {
   const profiles = readSet(folder);
-  const query = new URLSearchParams({ author: options.author ?? userInfo().username });
+  const query = new URLSearchParams({ author: authorOf(options.author) });
   if (options.dryRun === true) query.set('dry_run', 'true');
   const body = {
     profiles,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { authorOf } from './author.ts';
 import type { Client } from './client.ts';
 import { Failure } from './failure.ts';
 import { Findings, findingLine, located } from './findings.ts';
@@ -174,9 +175,8 @@ function planLines(plan: z.output<typeof Plan> | undefined, outcome: string): st
 }
 
 function changeQuery({ dryRun, author }: ChangeWish): URLSearchParams {
-  const query = new URLSearchParams();
+  const query = new URLSearchParams({ author: authorOf(author) });
   if (dryRun === true) query.set('dry_run', 'true');
-  if (author !== undefined) query.set('author', author);
   return query;
 }
 

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { Argument, type Command } from 'commander';
 import { clientFor } from './client.ts';
 import { diffLines, type ProfileRef, removalOf, restoreOf, showLines, uploadOf } from './profile-requests.ts';
@@ -28,7 +27,7 @@ export function addProfile(program: Command): void {
       .option('--json', 'as JSON');
   const changing = (command: Command) =>
     common(command)
-      .option('--author <name>', 'who does it, for the history', userInfo().username)
+      .option('--author <name>', 'who does it, for the history; the account where absent')
       .option('--dry-run', 'change nothing, say what would');
   const several = (value: string, before: readonly string[] = []) => [...before, value];
 
