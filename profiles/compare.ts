@@ -53,9 +53,10 @@ export function compareProfiles(expected: readonly Expected[], observed: readonl
     slots,
     foreign: observed.filter((profile) => !ours.has(profile.identifier) && !isReservedIdentifier(profile.identifier)),
     duplicates: [...reported].flatMap(([identifier, rows]) => {
+      if (rows.length < 2) return [];
       const chosen = slots.find((slot) => slot.identifier === identifier)?.observedUuid ?? rows.at(-1)?.uuid;
       const other = rows.find((row) => row.uuid !== chosen) ?? rows[0];
-      return rows.length < 2 || other === undefined ? [] : [other];
+      return other === undefined ? [] : [other];
     }),
   };
 }

@@ -9,7 +9,7 @@ export interface ReasonWords {
   readonly next: string;
 }
 
-const AGAIN = 'Nothing: it is sent again by itself.';
+const AGAIN = 'It is sent twice more, each time later. If that does not help, look at the profile on the Mac itself.';
 
 /** Stable codes of `op.reason` besides those of the device's errors. */
 export const REASONS: Readonly<Record<ByHandReason | ObservationReason | typeof NO_OBSERVER, ReasonWords>> = {
@@ -27,7 +27,7 @@ export const REASONS: Readonly<Record<ByHandReason | ObservationReason | typeof 
   },
   still_observed: {
     words: 'The device acknowledged the removal, and a report after that still shows the profile.',
-    next: AGAIN,
+    next: 'It is removed twice more, each time later, and then daily.',
   },
   removed_by_hand: {
     words: 'It was verified on the device and is not there any more: somebody or something on the Mac removed it.',
@@ -46,8 +46,4 @@ export const REASONS: Readonly<Record<ByHandReason | ObservationReason | typeof 
 
 export function isByHand(reason: string): reason is ByHandReason {
   return reason === 'removed_by_hand' || reason === 'replaced_by_hand';
-}
-
-export function reasonWords(reason: string): ReasonWords | undefined {
-  return Object.hasOwn(REASONS, reason) ? REASONS[reason as keyof typeof REASONS] : undefined;
 }
