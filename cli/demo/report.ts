@@ -55,18 +55,26 @@ const QUESTIONS: readonly Question[] = [
   { part: 'phone', identifier: PASSWORD },
 ];
 
-/** Where everything is, and commands whose answers are worth seeing. */
-export function nextSteps(client: Client, verdicts: readonly Verdict[], dataFolder: string): string {
-  const folder = path.relative(process.cwd(), path.join(dataFolder, 'server')) || '.';
+const serverFolder = (dataFolder: string): string =>
+  path.relative(process.cwd(), path.join(dataFolder, 'server')) || '.';
+
+/** Where everything is; all of it can be used from now on. */
+export function addresses(client: Client, dataFolder: string): string {
+  return [
+    `Admin API   ${client.adminUrl}/api/v1   token in ${path.join(serverFolder(dataFolder), 'admin.token')}`,
+    `Macs        ${client.publicUrl}`,
+    `Metrics     ${client.adminUrl}/metrics`,
+  ].join('\n');
+}
+
+/** Commands whose answers are worth seeing. */
+export function nextSteps(verdicts: readonly Verdict[], dataFolder: string): string {
+  const folder = serverFolder(dataFolder);
   const why = QUESTIONS.flatMap(({ part, identifier }) => {
     const verdict = verdicts.find(({ member }) => isA(part, member.number));
     return verdict === undefined ? [] : [`why ${verdict.member.mac.identity.serialNumber} ${identifier}`];
   });
   return [
-    `Admin API   ${client.adminUrl}/api/v1   token in ${path.join(folder, 'admin.token')}`,
-    `Macs        ${client.publicUrl}`,
-    `Metrics     ${client.adminUrl}/metrics`,
-    '',
     'Try, in another terminal:',
     ...[...why, 'get labels', 'get drift', 'get profiles'].map(
       (command) => `  npx espalier ${command} --data ${folder}`,

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Failure } from '../failure.ts';
 import type { DemoOptions } from './options.ts';
 import { createProgress, type Progress } from './progress.ts';
-import { nextSteps, reasonsTable, verdictTable } from './report.ts';
+import { addresses, nextSteps, reasonsTable, verdictTable } from './report.ts';
 import { type DemoState, openDemoFolder, saveDemoState } from './state.ts';
 import { nameOf, tellStory } from './story.ts';
 import { judgeFleet, type Verdict } from './verdict.ts';
@@ -25,14 +25,14 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const told = untilTold();
   try {
     console.log(
-      `Espalier runs (${seconds(startedAt)} s). ${state.macs} simulated Macs, nothing leaves this machine.\n`,
+      `Espalier runs (${seconds(startedAt)} s). ${state.macs} simulated Macs, nothing leaves this machine.\n\n${addresses(world.client, options.data)}\n`,
     );
     const judged: Judged = { right: 0 };
     const hide = progress.show(() => ` → as expected ${judged.right}/${state.macs}`);
     const failures = await enrolFleet(world, options, state);
     const verdicts = await play(world, options, state, judged, told).finally(hide);
     const convergedAt = Date.now();
-    summarise(world, progress, verdicts, failures, { startedAt, convergedAt, options, state });
+    summarise(progress, verdicts, failures, { startedAt, convergedAt, options, state });
     const isAsExpected = failures.length === 0 && verdicts.every(({ faults }) => faults.length === 0);
     if (options.once || told.signal.aborted) return isAsExpected ? 0 : 1;
     console.log('\nCtrl-C stops everything.');
@@ -55,7 +55,7 @@ async function play(
   const before = await converge(world, state.told, judged, told);
   if (state.told || told.signal.aborted || before.some(({ faults }) => faults.length > 0)) return before;
   console.log('');
-  await tellStory(world, (line) => console.log(line));
+  await tellStory(world, (line) => console.log(line), told.signal);
   console.log('');
   state.told = true;
   saveDemoState(options.data, state);
@@ -87,7 +87,6 @@ interface Course {
 }
 
 function summarise(
-  world: World,
   progress: Progress,
   verdicts: readonly Verdict[],
   failures: readonly string[],
@@ -106,7 +105,7 @@ function summarise(
   for (const { member, faults: wrong } of verdicts) {
     for (const fault of wrong) console.log(`✗ ${nameOf(member)}: ${fault}`);
   }
-  if (!options.once) console.log(`\n${nextSteps(world.client, verdicts, options.data)}`);
+  if (!options.once) console.log(`\n${nextSteps(verdicts, options.data)}`);
 }
 
 interface Told {

@@ -12,22 +12,23 @@ const LOOK_EVERY_MS = 100;
 const LAST_SECONDS_MS = 2_000;
 
 /** What happens to a fleet where all is well. Played once in a folder; each scene says what came of it. */
-export async function tellStory(world: World, say: (line: string) => void): Promise<void> {
-  await Promise.all([someoneInstallsSlack(world, say), someoneRemovesByHand(world, say)]);
+export async function tellStory(world: World, say: Say, signal: AbortSignal): Promise<void> {
+  const until = untilSo(signal);
+  await Promise.all([someoneInstallsSlack(world, say, until), someoneRemovesByHand(world, say, until)]);
   const shut = member(world, 'lidShut');
   shut.mac.goOffline();
   say(`${nameOf(shut)} shuts its lid.`);
-  await pushCertificateExpires(world, say);
+  await pushCertificateExpires(world, say, until);
 }
 
-async function someoneInstallsSlack(world: World, say: (line: string) => void): Promise<void> {
+async function someoneInstallsSlack(world: World, say: Say, until: Until): Promise<void> {
   const mac = member(world, 'getsSlack');
   installApps(mac, true);
   const took = await until(() => holds(mac, SLACK));
   say(`${nameOf(mac)}: somebody installs Slack. Its agent says so, the label holds, the settings ${arrived(took)}.`);
 }
 
-async function someoneRemovesByHand(world: World, say: (line: string) => void): Promise<void> {
+async function someoneRemovesByHand(world: World, say: Say, until: Until): Promise<void> {
   const mac = member(world, 'losesByHand');
   mac.mac.removeByHand(UPDATES);
   const took = await until(() => holds(mac, UPDATES));
@@ -35,7 +36,7 @@ async function someoneRemovesByHand(world: World, say: (line: string) => void): 
 }
 
 /** An edit in those days reaches nobody, and the server says why. */
-async function pushCertificateExpires({ client, fleet, apns }: World, say: (line: string) => void): Promise<void> {
+async function pushCertificateExpires({ client, fleet, apns }: World, say: Say, until: Until): Promise<void> {
   const notAfter = new Date(Date.now() + LAST_SECONDS_MS);
   await uploadPushCertificate(client, apns.renewed(notAfter));
   await delay(Math.max(0, notAfter.getTime() - Date.now()));
@@ -63,15 +64,20 @@ function member({ fleet }: World, part: Part): FleetMac {
 const holds = ({ mac }: FleetMac, identifier: string): boolean =>
   mac.profiles('device').some((profile) => profile.identifier === identifier);
 
+type Say = (line: string) => void;
 /** Milliseconds, or undefined where it did not come about. */
-async function until(isSo: () => boolean | Promise<boolean>): Promise<number | undefined> {
-  const from = Date.now();
-  while (Date.now() - from < SCENE_MS) {
-    if (await isSo()) return Date.now() - from;
-    await delay(LOOK_EVERY_MS);
-  }
-  return undefined;
-}
+type Until = (isSo: () => boolean | Promise<boolean>) => Promise<number | undefined>;
+
+const untilSo =
+  (signal: AbortSignal): Until =>
+  async (isSo) => {
+    const from = Date.now();
+    while (Date.now() - from < SCENE_MS && !signal.aborted) {
+      if (await isSo()) return Date.now() - from;
+      await delay(LOOK_EVERY_MS);
+    }
+    return undefined;
+  };
 
 const arrived = (took: number | undefined): string =>
   took === undefined ? 'did not arrive' : `arrived after ${(took / 1000).toFixed(1)} s`;

@@ -4,11 +4,13 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
-import { LEAST_MACS } from '../../cli/demo/cast.ts';
+import { z } from 'zod';
+import { installApps, LEAST_MACS } from '../../cli/demo/cast.ts';
 import { createProgress } from '../../cli/demo/progress.ts';
 import { openDemoFolder } from '../../cli/demo/state.ts';
 import { judgeFleet, type Verdict } from '../../cli/demo/verdict.ts';
 import { enrolFleet, startWorld, type World } from '../../cli/demo/world.ts';
+import type { FleetMac } from '../../simulator/fleet.ts';
 import { hasPostgres, openPostgresUrl } from '../support/databases.ts';
 
 /** The compiled CLI: `npm test` builds it first. */
@@ -21,6 +23,10 @@ export interface Scene {
   enrol(): Promise<readonly string[]>;
   /** Until every Mac is in its expected end state, or the time is up; answers what is wrong then. */
   converge(withinMs?: number): Promise<readonly string[]>;
+  /** Names of the queries that a Mac's agent has reported on, in order. */
+  reports(mac: FleetMac): readonly string[];
+  /** Apps of the cast, on Macs that lost theirs. */
+  putApps(): void;
   close(): Promise<void>;
 }
 
@@ -49,7 +55,13 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   const database = options.databaseUrl === undefined ? {} : { ESPALIER_DATABASE_URL: options.databaseUrl };
   const more = await options.settingsFor?.(state.ports.devices);
   const settings = { ...database, ...options.settings, ...more };
-  const world = await startWorld(demo, state, createProgress(), { main: MAIN, settings });
+  const progress = createProgress();
+  const reported = new Map<number, string[]>();
+  const saw: typeof progress.saw = (mac, event) => {
+    if (event.kind === 'reported') reported.set(mac, [...(reported.get(mac) ?? []), ...event.queries]);
+    progress.saw(mac, event);
+  };
+  const world = await startWorld(demo, state, { ...progress, saw }, { main: MAIN, settings });
   return {
     world,
     folder,
@@ -62,11 +74,38 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
         await delay(LOOK_EVERY_MS);
       }
     },
+    reports: ({ number }) => reported.get(number) ?? [],
+    putApps() {
+      for (const member of world.fleet.macs)
+        if (member.mac.identity.platform === 'macOS') installApps(member, state.told);
+    },
     async close() {
       await world.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** How long something that takes a tick or two may take on a slow machine. */
+export const WITHIN = { timeout: 60_000, interval: 200 };
+
+const Why = z.object({
+  channels: z.array(
+    z.object({
+      channel: z.enum(['device', 'user']),
+      state: z.string(),
+      waiting: z.string().nullable(),
+      reason: z.string(),
+      evidence: z.array(z.object({ about: z.string(), says: z.string() })),
+    }),
+  ),
+});
+
+/** What the server says of one profile on one Mac: on the channel where there is something to say. */
+export async function pairOf(scene: Scene, { mac }: FleetMac, identifier: string) {
+  const answer = await scene.world.client.get(`/hosts/${mac.identity.udid}/profiles/${identifier}/why`);
+  const { channels } = Why.parse(answer);
+  return channels.find(({ state }) => state !== 'not_in_scope') ?? channels[0];
 }
 
 function faultsOf({ member, faults }: Verdict): string[] {
