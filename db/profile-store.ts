@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Channel } from '../core/enrollment.ts';
-import type { ProfileStore } from '../profiles/ports.ts';
+import type { NewVersion, ProfileStore } from '../profiles/ports.ts';
 import { contentText, slotText } from '../profiles/ports.ts';
 import type { LabelRef, ProfileChange } from '../profiles/types.ts';
 import { raiseCatalogueEpoch } from './catalogue-epoch.ts';
@@ -22,6 +22,18 @@ import { announce } from './recon-wave.ts';
 
 /** Lines of a profile's history in one answer. */
 const MAX_CHANGES = 100;
+
+const VERSION_COLUMNS = sql.raw(
+  'content_sha256, original, delivery, witness_uuid, display_name, signer, payloads, target_device_type, uploaded_by, delivered, created_at',
+);
+
+/** In the order of the columns, with the types that a select does not know of its own. */
+function versionValues(version: NewVersion, now: Date) {
+  return sql`
+    ${version.contentSha256}::bytea, ${version.original}::bytea, ${version.delivery}, ${version.witnessUuid},
+    ${version.displayName}, ${signerJson(version.signer)}::jsonb, ${JSON.stringify(version.payloads)}::jsonb,
+    ${version.targetDeviceType ?? null}::int, ${version.uploadedBy}, ${version.delivered()}::bytea, ${now}::timestamptz`;
+}
 
 export function profileStore(db: Database): ProfileStore {
   async function versionsOf(profileIds: readonly number[]): Promise<VersionRow[]> {
@@ -103,36 +115,36 @@ export function profileStore(db: Database): ProfileStore {
       return rows[0] && liveOf(rows[0]);
     },
 
-    async insert(tx, profile, now) {
-      const { rows } = await sql<{ id: number }>`
-        insert into profile (team_id, slot_id, name, include_mode, include_label_ids, exclude_label_ids, min_os, max_os,
-                             moved_from_slot_id, moved_from_profile_id, epoch, created_at, updated_at)
-        select ${profile.teamId}, ${profile.slotId}, ${profile.name}, ${profile.includeMode},
-               ${sql.val([...profile.includeLabelIds])}::int[], ${sql.val([...profile.excludeLabelIds])}::int[],
-               ${profile.minOs ?? null}, ${profile.maxOs ?? null}, ${profile.movedFrom?.slotId ?? null},
-               ${profile.movedFrom?.profileId ?? null}, epoch + 1, ${now}, ${now} from catalogue
-        returning id
+    async create(tx, profile, version, { change, by }, now) {
+      const { rows } = await sql<{ profile_id: number; version_id: number }>`
+        with ids as materialized (
+          select nextval(pg_get_serial_sequence('profile', 'id'))::int as profile_id,
+            nextval(pg_get_serial_sequence('profile_version', 'id'))::int as version_id
+        ),
+        made as (
+          insert into profile (id, team_id, slot_id, name, include_mode, include_label_ids, exclude_label_ids, min_os, max_os,
+                               current_version_id, moved_from_slot_id, moved_from_profile_id, epoch, created_at, updated_at)
+          select profile_id, ${profile.teamId}, ${profile.slotId}, ${profile.name}, ${profile.includeMode},
+                 ${sql.val([...profile.includeLabelIds])}::int[], ${sql.val([...profile.excludeLabelIds])}::int[],
+                 ${profile.minOs ?? null}, ${profile.maxOs ?? null}, version_id, ${profile.movedFrom?.slotId ?? null}::int,
+                 ${profile.movedFrom?.profileId ?? null}::int, epoch + 1, ${now}::timestamptz, ${now}::timestamptz
+          from ids, catalogue
+        ),
+        held as (
+          insert into profile_version (id, profile_id, ${VERSION_COLUMNS})
+          select version_id, profile_id, ${versionValues(version, now)} from ids
+        )
+        insert into profile_change (profile_id, at, by, change, version_id)
+        select profile_id, ${now}::timestamptz, ${by}, ${change}, version_id from ids returning profile_id, version_id
       `.execute(executorOf(tx));
-      return rows[0]?.id ?? 0;
+      return { profileId: rows[0]?.profile_id ?? 0, versionId: rows[0]?.version_id ?? 0 };
     },
 
-    async version(tx, profileId, version, now) {
-      const executor = executorOf(tx);
-      const present = sql<{ id: number }>`
-        select id from profile_version where profile_id = ${profileId} and content_sha256 = ${version.contentSha256}
-      `;
-      const found = await present.execute(executor);
-      if (found.rows[0] !== undefined) return found.rows[0].id;
-      // The team is locked: nobody else stores a version of this profile now.
+    async addVersion(tx, profileId, version, now) {
       const { rows } = await sql<{ id: number }>`
-        insert into profile_version (profile_id, content_sha256, original, delivery, witness_uuid, display_name, signer,
-                                     payloads, target_device_type, uploaded_by, delivered, created_at)
-        values (${profileId}, ${version.contentSha256}, ${version.original}, ${version.delivery}, ${version.witnessUuid},
-                ${version.displayName}, ${signerJson(version.signer)}::jsonb, ${JSON.stringify(version.payloads)}::jsonb,
-                ${version.targetDeviceType ?? null},
-                ${version.uploadedBy}, ${version.delivered()}, ${now})
-        returning id
-      `.execute(executor);
+        insert into profile_version (profile_id, ${VERSION_COLUMNS})
+        select ${profileId}, ${versionValues(version, now)} returning id
+      `.execute(executorOf(tx));
       return rows[0]?.id ?? 0;
     },
     async versionOf(tx, profileId, versionId) {
@@ -152,13 +164,17 @@ export function profileStore(db: Database): ProfileStore {
       return rows.length > 0;
     },
 
-    async update(tx, profileId, change, now) {
+    async update(tx, profileId, change, line, now) {
       await sql`
-        update profile set name = ${change.name}, current_version_id = ${change.versionId},
-          include_mode = ${change.includeMode}, include_label_ids = ${sql.val([...change.includeLabelIds])}::int[],
-          exclude_label_ids = ${sql.val([...change.excludeLabelIds])}::int[], min_os = ${change.minOs ?? null},
-          max_os = ${change.maxOs ?? null}, epoch = (select epoch + 1 from catalogue), updated_at = ${now}
-        where id = ${profileId}
+        with changed as (
+          update profile set name = ${change.name}, current_version_id = ${change.versionId},
+            include_mode = ${change.includeMode}, include_label_ids = ${sql.val([...change.includeLabelIds])}::int[],
+            exclude_label_ids = ${sql.val([...change.excludeLabelIds])}::int[], min_os = ${change.minOs ?? null},
+            max_os = ${change.maxOs ?? null}, epoch = (select epoch + 1 from catalogue), updated_at = ${now}
+          where id = ${profileId} returning id
+        )
+        insert into profile_change (profile_id, at, by, change, version_id)
+        select id, ${now}::timestamptz, ${line.by}, ${line.change}, ${change.versionId}::int from changed
       `.execute(executorOf(tx));
     },
     async remove(tx, profileId, now) {
@@ -168,11 +184,10 @@ export function profileStore(db: Database): ProfileStore {
       `.execute(executorOf(tx));
     },
     async revive(tx, profileId, now) {
-      const { rows } = await sql`
+      await sql`
         update profile set deleted_at = null, updated_at = ${now}, epoch = (select epoch + 1 from catalogue)
-        where id = ${profileId} and exists (select from team t where t.id = team_id and t.deleted_at is null) returning 1
+        where id = ${profileId}
       `.execute(executorOf(tx));
-      return rows.length > 0;
     },
     async note(tx, profileId, { change, by, versionId }, now) {
       await sql`
@@ -218,13 +233,13 @@ export function profileStore(db: Database): ProfileStore {
       return rows[0]?.delivered;
     },
 
-    async contents(teamId) {
-      const { rows } = await sql<{ channel: Channel; identifier: string; content_sha256: Buffer }>`
-        select s.channel, s.identifier, v.content_sha256
+    async contents(teamId, tx) {
+      const { rows } = await sql<{ id: number; channel: Channel; identifier: string; content_sha256: Buffer }>`
+        select v.id, s.channel, s.identifier, v.content_sha256
         from profile p join slot s on s.id = p.slot_id join profile_version v on v.profile_id = p.id
         where p.team_id = ${teamId} and p.deleted_at is null
-      `.execute(db.read);
-      return new Set(rows.map((row) => contentText(row, row.content_sha256)));
+      `.execute(tx === undefined ? db.read : executorOf(tx));
+      return new Map(rows.map((row) => [contentText(row, row.content_sha256), row.id]));
     },
     async unread(teamId) {
       const { rows } = await sql<{ profile_id: number; id: number }>`

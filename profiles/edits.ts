@@ -2,7 +2,7 @@ import type { Channel } from '../core/enrollment.ts';
 import { EspalierError } from '../core/errors.ts';
 import type { Tx } from '../core/tx.ts';
 import type { CarryOut, ChangeOptions, Planned } from './carry-out.ts';
-import type { LiveProfile, ProfileStore, StoredTargets } from './ports.ts';
+import type { ChangeLine, LiveProfile, ProfileStore, StoredTargets } from './ports.ts';
 import { sharedWitness } from './save.ts';
 import {
   checkTargets,
@@ -47,9 +47,15 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
   /** The profile with its team locked first, as every change locks them. */
   async function locked(tx: Tx, profileId: number, deleted: boolean): Promise<LiveProfile> {
     const teamId = await store.teamOf(tx, profileId);
-    const isThere = teamId !== undefined && (await store.lockTeam(tx, teamId));
-    const profile = isThere ? await store.find(tx, profileId) : undefined;
+    if (teamId === undefined) throw notFound(profileId, deleted);
+    const hasTeam = await store.lockTeam(tx, teamId);
+    const profile = await store.find(tx, profileId);
     if (profile === undefined || profile.deleted !== deleted) throw notFound(profileId, deleted);
+    if (!hasTeam) {
+      throw new EspalierError('team_not_found', 'the team of this profile has been deleted', {
+        fix: 'Upload it to another team.',
+      });
+    }
     return profile;
   }
 
@@ -91,8 +97,8 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
         const name = patch.name ?? profile.name;
         const targets = await targetsAfter(tx, profile, patch);
         if (name === profile.name && isSameTargets(profile, targets)) return worked(profile, 'unchanged');
-        await store.update(tx, profileId, { name, versionId: profile.versionId, ...targets }, now);
-        await store.note(tx, profileId, line('edited', profile, options), now);
+        const change = { name, versionId: profile.versionId, ...targets };
+        await store.update(tx, profileId, change, line('edited', options), now);
         return worked(profile, 'updated');
       }, options),
 
@@ -100,7 +106,7 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
       carryOut(async (tx, now) => {
         const profile = await locked(tx, profileId, false);
         await store.remove(tx, profileId, now);
-        await store.note(tx, profileId, line('deleted', profile, options), now);
+        await store.note(tx, profileId, { ...line('deleted', options), versionId: profile.versionId }, now);
         return worked(profile, 'deleted');
       }, options),
 
@@ -112,12 +118,9 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
         if (other !== undefined) throw taken(profile, other);
         const targets = await targetsAfter(tx, profile, patch);
         const name = patch.name ?? profile.name;
-        if (!(await store.revive(tx, profileId, now)))
-          throw new EspalierError('team_not_found', 'the team of this profile has been deleted', {
-            fix: 'Upload it to another team.',
-          });
-        await store.update(tx, profileId, { name, versionId: profile.versionId, ...targets }, now);
-        await store.note(tx, profileId, line('restored', profile, options), now);
+        await store.revive(tx, profileId, now);
+        const change = { name, versionId: profile.versionId, ...targets };
+        await store.update(tx, profileId, change, line('restored', options), now);
         return worked(profile, 'restored');
       }, options),
 
@@ -128,9 +131,9 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
         if (version === undefined)
           throw new EspalierError('profile_not_found', `there is no profile ${profileId} with a version ${versionId}`);
         if (versionId === profile.versionId) return worked(profile, 'unchanged');
-        await store.update(tx, profileId, { name: profile.name, versionId, ...targetsIn(profile) }, now);
         const after = { ...profile, versionId };
-        await store.note(tx, profileId, line('version_restored', after, options), now);
+        const change = { name: profile.name, versionId, ...targetsIn(profile) };
+        await store.update(tx, profileId, change, line('version_restored', options), now);
         const shared =
           version.delivery === 'verbatim' &&
           (await store.sharesWitness(tx, profile.slotId, version.witnessUuid, versionId));
@@ -145,8 +148,8 @@ function worked(profile: LiveProfile, outcome: Edited['outcome'], warnings: read
   return { teamId, changed: outcome !== 'unchanged', answer };
 }
 
-function line(change: ChangeKind, { versionId }: LiveProfile, { by = 'admin' }: ChangeOptions) {
-  return { change, by, versionId };
+function line(change: ChangeKind, { by = 'admin' }: ChangeOptions): ChangeLine {
+  return { change, by };
 }
 
 function notFound(profileId: number, deleted: boolean): EspalierError {

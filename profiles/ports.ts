@@ -56,6 +56,24 @@ export interface NewVersion {
   readonly delivered: () => Buffer;
 }
 
+/** A line of a profile's history. */
+export interface ChangeLine {
+  readonly change: ChangeKind;
+  readonly by: string;
+}
+
+export interface NewProfile extends StoredTargets {
+  readonly teamId: number;
+  readonly slotId: number;
+  readonly name: string;
+  readonly movedFrom: MovedFrom | undefined;
+}
+
+export interface Created {
+  readonly profileId: number;
+  readonly versionId: number;
+}
+
 /** Where a profile stood before its PayloadScope changed. */
 export interface MovedFrom {
   readonly slotId: number;
@@ -79,27 +97,26 @@ export interface ProfileStore {
   live(tx: Tx, teamId: number): Promise<readonly LiveProfile[]>;
   /** One profile, deleted or not. */
   find(tx: Tx, profileId: number): Promise<LiveProfile | undefined>;
-  insert(
-    tx: Tx,
-    profile: { teamId: number; slotId: number; name: string; movedFrom: MovedFrom | undefined } & StoredTargets,
-    now: Date,
-  ): Promise<number>;
-  /** The version with this content, stored where it is new. */
-  version(tx: Tx, profileId: number, version: NewVersion, now: Date): Promise<number>;
+  /** A new profile with its first version and its first line of history, in one statement. */
+  create(tx: Tx, profile: NewProfile, version: NewVersion, line: ChangeLine, now: Date): Promise<Created>;
+  /** A version that the profile does not have yet. The team is locked: nobody else stores one now. */
+  addVersion(tx: Tx, profileId: number, version: NewVersion, now: Date): Promise<number>;
   /** Whether the profile has such a version; undefined where not. */
   versionOf(tx: Tx, profileId: number, versionId: number): Promise<ProfileVersion | undefined>;
   /** Versions of other content that a Mac could not tell from this one. */
   sharesWitness(tx: Tx, slotId: number, witnessUuid: string, versionId: number): Promise<boolean>;
+  /** With a line of history. */
   update(
     tx: Tx,
     profileId: number,
     change: { name: string; versionId: number } & StoredTargets,
+    line: ChangeLine,
     now: Date,
   ): Promise<void>;
   /** Soft: versions stay, since Macs still report them. */
   remove(tx: Tx, profileId: number, now: Date): Promise<void>;
-  /** Takes a removal back; its slot must be free. False where its team has been deleted. */
-  revive(tx: Tx, profileId: number, now: Date): Promise<boolean>;
+  /** Takes a removal back; its slot must be free and its team live. */
+  revive(tx: Tx, profileId: number, now: Date): Promise<void>;
   note(
     tx: Tx,
     profileId: number,
@@ -117,8 +134,8 @@ export interface ProfileStore {
   original(profileId: number, versionId: number): Promise<Buffer | undefined>;
   /** The signed bytes that travel. */
   delivered(tx: Tx, versionId: number): Promise<Buffer | undefined>;
-  /** Contents that a live profile of the team has a version of, as `contentText`: these need no new signature. */
-  contents(teamId: number): Promise<ReadonlySet<string>>;
+  /** Version ids of every content that a live profile of the team has, by `contentText`. */
+  contents(teamId: number, tx?: Tx): Promise<ReadonlyMap<string, number>>;
   /** Current versions of the team from before summaries were kept. */
   unread(teamId: number): Promise<readonly { profileId: number; versionId: number }[]>;
   fill(tx: Tx, versionId: number, read: Pick<NewVersion, 'signer' | 'payloads'>): Promise<void>;

@@ -82,6 +82,7 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
         if (!(await store.lockTeam(tx, teamId))) throw noTeam(teamId);
         const slots = await store.slots(tx, [prepared]);
         const team = await store.live(tx, teamId);
+        const contents = await store.contents(teamId, tx);
         const same = team.filter(({ identifier }) => identifier === prepared.identifier);
         const live = same.find(({ channel }) => channel === prepared.channel);
         const gives = live === undefined ? same[0] : undefined;
@@ -91,7 +92,7 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
             ? targetsIn(before)
             : await storedTargets(store, tx, options);
         const name = options.name ?? before?.name ?? prepared.profile.displayName;
-        const one = await save(store, tx, { teamId, prepared, name, targets, live, gives, slots, by }, at);
+        const one = await save(store, tx, { teamId, prepared, name, targets, live, gives, slots, contents, by }, at);
         const clashes = clashesWith(neighbourOf(prepared), indexTeam(team));
         return {
           teamId,

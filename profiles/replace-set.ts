@@ -90,6 +90,7 @@ export function createReplaceSet(deps: ReplaceSetDeps): ReplaceSet {
         set.map(({ prepared }) => prepared),
       );
       const live = await store.live(tx, teamId);
+      const contents = await store.contents(teamId, tx);
       const { pairs, removed } = decideSet(
         set.map(({ prepared }) => prepared),
         live,
@@ -106,7 +107,12 @@ export function createReplaceSet(deps: ReplaceSetDeps): ReplaceSet {
         const { prepared, file, named } = entry;
         const targets = await storedTargets(store, tx, named);
         const name = entry.name ?? prepared.profile.displayName;
-        const one = await save(store, tx, { teamId, prepared, name, targets, live: own, gives, slots, by }, now);
+        const one = await save(
+          store,
+          tx,
+          { teamId, prepared, name, targets, live: own, gives, slots, contents, by },
+          now,
+        );
         const clashes = clashesWith(neighbourOf(prepared), team);
         const findings = [
           ...prepared.findings,

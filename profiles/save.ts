@@ -1,7 +1,15 @@
 import type { Channel } from '../core/enrollment.ts';
 import type { Tx } from '../core/tx.ts';
+import type { Delivery } from './deliver.ts';
 import { warning } from './finding.ts';
-import { type LiveProfile, type ProfileStore, type StoredTargets, slotText } from './ports.ts';
+import {
+  contentText,
+  type LiveProfile,
+  type NewVersion,
+  type ProfileStore,
+  type StoredTargets,
+  slotText,
+} from './ports.ts';
 import type { Prepared } from './prepare.ts';
 import { targetDeviceTypeOf } from './summary.ts';
 import { isSameTargets } from './targets.ts';
@@ -35,54 +43,79 @@ export interface Wanted {
   /** What holds the same identifier on the other channel and gives way: the PayloadScope was changed. */
   readonly gives: LiveProfile | undefined;
   readonly slots: ReadonlyMap<string, number>;
+  /** Versions the team's profiles have, by `contentText`. */
+  readonly contents: ReadonlyMap<string, number>;
   readonly by: string;
 }
 
 /** Creates the profile, or a version of it, or neither where nothing differs. The team is locked. */
 export async function save(store: ProfileStore, tx: Tx, wanted: Wanted, now: Date): Promise<Saved> {
-  const { teamId, prepared, name, targets, live, gives, by } = wanted;
-  const { channel, identifier, profile, payloads } = prepared;
-  const slotId = wanted.slots.get(slotText(prepared)) ?? 0;
-  if (gives !== undefined) await store.remove(tx, gives.id, now);
-  const movedFrom = gives && { slotId: gives.slotId, profileId: gives.id };
-  const profileId = live?.id ?? (await store.insert(tx, { teamId, slotId, name, movedFrom, ...targets }, now));
+  const { prepared, name, live, gives } = wanted;
+  const { channel, identifier } = prepared;
   const delivery = prepared.delivery(live?.delivery ?? gives?.delivery);
-  const { original, displayName, signed } = profile;
-  const versionId = await store.version(
-    tx,
-    profileId,
-    {
-      ...delivery,
-      original,
-      displayName,
-      signer: signed?.signer,
-      payloads,
-      targetDeviceType: targetDeviceTypeOf(profile),
-      uploadedBy: by,
-    },
-    now,
-  );
+  const slotId = wanted.slots.get(slotText(prepared)) ?? 0;
+  const done =
+    live === undefined
+      ? await create(store, tx, wanted, slotId, delivery, now)
+      : await change(store, tx, wanted, live, delivery, now);
   const shared =
-    delivery.delivery === 'verbatim' && (await store.sharesWitness(tx, slotId, delivery.witnessUuid, versionId));
-  const aspects = live === undefined ? [] : aspectsOf(live, { name, versionId, targets });
-  const outcome =
-    live === undefined ? (gives === undefined ? 'created' : 'moved') : aspects.length > 0 ? 'updated' : 'unchanged';
-  if (outcome !== 'unchanged') {
-    await store.update(tx, profileId, { name, versionId, ...targets }, now);
-    await store.note(tx, profileId, { change: outcome, by, versionId }, now);
-    if (gives !== undefined) await store.note(tx, gives.id, { change: 'moved', by, versionId: gives.versionId }, now);
-  }
+    delivery.delivery === 'verbatim' && (await store.sharesWitness(tx, slotId, delivery.witnessUuid, done.versionId));
   return {
-    profileId,
-    versionId,
+    ...done,
     channel,
     identifier,
     name,
-    outcome,
-    aspects,
-    replacesVersionId: live === undefined || live.versionId === versionId ? undefined : live.versionId,
+    replacesVersionId: live === undefined || live.versionId === done.versionId ? undefined : live.versionId,
     movedFrom: gives && { profileId: gives.id, channel: gives.channel },
     findings: shared ? [sharedWitness(delivery.witnessUuid)] : [],
+  };
+}
+
+type Done = Pick<Saved, 'profileId' | 'versionId' | 'outcome' | 'aspects'>;
+
+async function create(
+  store: ProfileStore,
+  tx: Tx,
+  { teamId, prepared, name, targets, gives, by }: Wanted,
+  slotId: number,
+  delivery: Delivery,
+  now: Date,
+): Promise<Done> {
+  const outcome = gives === undefined ? 'created' : 'moved';
+  const movedFrom = gives && { slotId: gives.slotId, profileId: gives.id };
+  if (gives !== undefined) await store.remove(tx, gives.id, now);
+  const profile = { teamId, slotId, name, movedFrom, ...targets };
+  const made = await store.create(tx, profile, newVersion(prepared, delivery, by), { change: outcome, by }, now);
+  if (gives !== undefined) await store.note(tx, gives.id, { change: 'moved', by, versionId: gives.versionId }, now);
+  return { ...made, outcome, aspects: [] };
+}
+
+async function change(
+  store: ProfileStore,
+  tx: Tx,
+  { prepared, name, targets, contents, by }: Wanted,
+  live: LiveProfile,
+  delivery: Delivery,
+  now: Date,
+): Promise<Done> {
+  const versionId =
+    contents.get(contentText(live, delivery.contentSha256)) ??
+    (await store.addVersion(tx, live.id, newVersion(prepared, delivery, by), now));
+  const aspects = aspectsOf(live, { name, versionId, targets });
+  if (aspects.length === 0) return { profileId: live.id, versionId, outcome: 'unchanged', aspects };
+  await store.update(tx, live.id, { name, versionId, ...targets }, { change: 'updated', by }, now);
+  return { profileId: live.id, versionId, outcome: 'updated', aspects };
+}
+
+function newVersion({ profile, payloads }: Prepared, delivery: Delivery, by: string): NewVersion {
+  return {
+    ...delivery,
+    original: profile.original,
+    displayName: profile.displayName,
+    signer: profile.signed?.signer,
+    payloads,
+    targetDeviceType: targetDeviceTypeOf(profile),
+    uploadedBy: by,
   };
 }
 

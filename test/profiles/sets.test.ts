@@ -473,6 +473,14 @@ eachDatabase((_kind, open) => {
         });
     });
 
+    it('a profile of a deleted team stays deleted, and says why', async () => {
+      const { profileId } = await profiles().upload(entry(1).bytes, everyone());
+      await profiles().delete(profileId);
+      await sql`update team set deleted_at = now(), moved_to = 1 where id = ${team}`.execute(db.read);
+      await expect(profiles().restore(profileId, {})).rejects.toMatchObject({ code: 'team_not_found' });
+      await expect(profiles().upload(entry(2).bytes, everyone())).rejects.toMatchObject({ code: 'team_not_found' });
+    });
+
     it('edits, uploads, restores and the deletion of a label at once end, and no profile aims by a label that is gone', async () => {
       const names = [1, 2, 3, 4].map((number) => `busy ${team} ${number}`);
       const ids = await Promise.all(names.map((name) => newLabel(db, name)));
