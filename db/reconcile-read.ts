@@ -46,9 +46,12 @@ export async function scan(
 ): Promise<readonly CountedHost[]> {
   const ofTeams = teamIds === undefined ? sql`true` : sql`r.team_id = any(${sql.val([...teamIds])}::int[])`;
   const { rows } = await sql<LiteRow & { device: number; user_channel: boolean }>`
-    select ${RECON_LITE}, d.id as device, e.channel = 'user' or exists (
-        select from enrollment u where u.host_id = e.host_id and u.channel = 'user' and u.state = 'enrolled') as user_channel
-    from ${RECON_FROM} where r.enrollment_id > ${after} and ${ofTeams} order by r.enrollment_id limit ${limit}
+    select ${RECON_LITE}, coalesce(e.device_id, e.id) as device, e.channel = 'user' or u.there is not null as user_channel
+    from ${RECON_FROM}
+    -- One look into a small index per row: as a subquery it would be one scan of all enrolments per page.
+    left join lateral (select true as there from enrollment u where u.device_id = e.id and u.state = 'enrolled' limit 1) u on true
+    -- Said of both sides: else the merge of the two reads enrolments from the first one on.
+    where r.enrollment_id > ${after} and e.id > ${after} and ${ofTeams} order by r.enrollment_id limit ${limit}
   `.execute(executor);
   return rows.map((row) => ({
     row: reconRowOf(row),

@@ -81,14 +81,14 @@ const USER_ENROLLMENT = sql`e.type like 'User Enrollment%'`;
 export const RECON_LITE = sql`
   r.enrollment_id, e.generation, e.channel, r.team_id, h.os_version, r.label_ids, r.label_epoch, r.unknown_label_ids,
   (r.applied_fp >> 32)::int as fp_high, ((r.applied_fp << 32) >> 32)::int as fp_low, r.actual_known, r.rev, r.op_count,
-  r.osquery_at, r.osquery_state, r.profile_list_at, d.frozen ->> 'PayloadIdentifier' as enrollment_profile,
+  r.osquery_at, r.osquery_state, r.profile_list_at, coalesce(d.frozen, e.frozen) ->> 'PayloadIdentifier' as enrollment_profile,
   h.platform, ${USER_ENROLLMENT} as user_enrollment, pc.topic is not null as pushable,
   -- A User Enrolment ignores AccessRights; 2 = install and remove profiles (apple-protocol §3.2).
-  ${USER_ENROLLMENT} or coalesce((d.frozen ->> 'AccessRights')::int & 2 = 2, true) as may_manage`;
+  ${USER_ENROLLMENT} or coalesce((coalesce(d.frozen, e.frozen) ->> 'AccessRights')::int & 2 = 2, true) as may_manage`;
 const RECON_FULL = sql`${RECON_LITE}, r.applied, r.observed_extra`;
 export const RECON_FROM = sql`
   recon r join enrollment e on e.id = r.enrollment_id and e.state = 'enrolled'
-  join enrollment d on d.id = coalesce(e.device_id, e.id) join host h on h.id = e.host_id
+  left join enrollment d on d.id = e.device_id join host h on h.id = e.host_id
   left join push_certificate pc on pc.topic = e.topic and pc.not_after > now()`;
 const OP = sql`
   o.enrollment_id, o.slot_id, o.op, o.version_id, o.generation, o.enrollment_generation, o.state, o.reason, o.error_chain,
