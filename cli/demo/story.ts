@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FleetMac } from '../../simulator/fleet.ts';
-import { installApps, isA, PARTS, type Part } from './cast.ts';
+import { installApps, isA, memberOf, PARTS, type Part } from './cast.ts';
 import { DEMO_PROFILES, FINDER, SLACK, UPDATES } from './content.ts';
 import { pairsOf, uploadProfile, uploadPushCertificate } from './declare.ts';
 import type { World } from './world.ts';
 
 /** A scene that is not over by then is told by the closing table. */
 const SCENE_MS = 30_000;
-const LOOK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 200;
 /** Certificates count in whole seconds. */
 const LAST_SECONDS_MS = 2_000;
 
@@ -42,9 +42,10 @@ async function pushCertificateExpires({ client, fleet, apns }: World, say: Say, 
   await delay(Math.max(0, notAfter.getTime() - Date.now()));
   const finder = DEMO_PROFILES.find(({ identifier }) => identifier === FINDER);
   if (finder !== undefined) await uploadProfile(client, finder, true);
+  const design = fleet.macs.filter((one) => memberOf('Design', one, true) === 'yes');
   let held: Awaited<ReturnType<typeof pairsOf>> = [];
   await until(async () => {
-    const pairs = await Promise.all(fleet.macs.map(({ mac }) => pairsOf(client, mac.identity.udid)));
+    const pairs = await Promise.all(design.map(({ mac }) => pairsOf(client, mac.identity.udid)));
     held = pairs.flat().filter(({ waiting }) => waiting === 'no_push_certificate');
     return held.some(({ channel, identifier }) => channel === 'user' && identifier === FINDER);
   });
