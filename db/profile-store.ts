@@ -75,9 +75,13 @@ export function profileStore(db: Database): ProfileStore {
       const executor = executorOf(tx);
       const channels = sql.val(wanted.map(({ channel }) => channel));
       const identifiers = sql.val(wanted.map(({ identifier }) => identifier));
+      // Only what is missing: a conflict would use up an id every time.
       await sql`
         insert into slot (kind, channel, identifier)
-        select 'mdm', channel, identifier from unnest(${channels}::text[], ${identifiers}::text[]) as w (channel, identifier)
+        select 'mdm', w.channel, w.identifier
+        from unnest(${channels}::text[], ${identifiers}::text[]) as w (channel, identifier)
+        where not exists (
+          select from slot s where s.kind = 'mdm' and s.channel = w.channel and s.identifier = w.identifier)
         order by channel, identifier
         on conflict (kind, channel, identifier) do nothing
       `.execute(executor);
