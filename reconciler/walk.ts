@@ -29,17 +29,19 @@ export async function* walk(
     const last = page.at(-1);
     if (last === undefined) return;
     from = last.row.enrollment;
-    for (let start = 0; start < page.length; start += READ_PAGE) {
-      const part = page.slice(start, start + READ_PAGE);
-      const open = part.filter(({ row, opCount }) => opCount > 0 || !isSettled(catalogue, { row, ops: [] }));
-      const unsettled = new Set(open.map(({ row }) => row.enrollment));
-      const read = new Map((await store.read([...unsettled])).map((facts) => [facts.row.enrollment, facts]));
-      for (const host of part) {
-        const facts = read.get(host.row.enrollment);
-        // What ended in between is no enrolment any more.
-        if (facts !== undefined || !unsettled.has(host.row.enrollment)) yield { host, facts };
-      }
+    const open = page.filter(({ row, opCount }) => opCount > 0 || !isSettled(catalogue, { row, ops: [] }));
+    const unsettled = new Set(open.map(({ row }) => row.enrollment));
+    const read = new Map<EnrollmentRef, HostFacts>();
+    for (let start = 0; start < open.length; start += READ_PAGE) {
+      const part = open.slice(start, start + READ_PAGE).map(({ row }) => row.enrollment);
+      for (const facts of await store.read(part)) read.set(facts.row.enrollment, facts);
       await yieldToOthers();
+    }
+    for (const [index, host] of page.entries()) {
+      const facts = read.get(host.row.enrollment);
+      // What ended in between is no enrolment any more.
+      if (facts !== undefined || !unsettled.has(host.row.enrollment)) yield { host, facts };
+      if (index % READ_PAGE === 0) await yieldToOthers();
     }
   }
 }

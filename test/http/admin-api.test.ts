@@ -221,6 +221,26 @@ eachServer((get) => {
     );
   });
 
+  it('counts come with the lists behind them, and the lists with the counts', async () => {
+    const read = async (path: string) => JSON.parse((await api({ method: 'GET', path })).text);
+    const { id } = (await read('/profiles')).profiles[0];
+    const profile = await read(`/profiles/${id}`);
+    expect(profile.states.map(({ state }: { state: string }) => state)).toEqual(Object.keys(profile.counts));
+    expect(profile.states[0].hosts_url).toBe(`/api/v1/profiles/${id}/hosts?state=verified`);
+    for (const { hosts_url, count } of profile.states) {
+      const { hosts, next_cursor, as_of } = await read(hosts_url.slice('/api/v1'.length));
+      expect([hosts.length, next_cursor, typeof as_of]).toEqual([count, null, 'string']);
+    }
+    const status = await read('/status');
+    expect(status).toMatchObject({ hosts: { total: 1 }, pairs: { in_scope: 0, waiting: [], errors: [] } });
+    for (const { hosts_url, count } of status.hosts.states) {
+      const { hosts, next_cursor } = await read(hosts_url.slice('/api/v1'.length));
+      expect([hosts.length, next_cursor]).toEqual([count, null]);
+    }
+    expect((await read('/hosts?waiting=os_gate')).hosts).toEqual([]);
+    expect((await read('/hosts?error=device_locked&team=Default')).hosts).toEqual([]);
+  });
+
   it('drift is a page with what each kind means, and the counts come with the first', async () => {
     const page = JSON.parse((await api({ method: 'GET', path: '/drift?team=Default&kind=foreign&limit=1' })).text);
     expect(page).toMatchObject({
