@@ -4,6 +4,8 @@ import type { Mobileconfig } from './types.ts';
 
 const MANAGED_PREFERENCES = 'com.apple.ManagedClient.preferences';
 
+const APPLE: ReadonlySet<string> = new Set(['configuration', 'loginwindow', 'profile service']);
+
 /** Of one profile. More is not believed to be preferences. */
 const MAX_KEYS = 5000;
 
@@ -40,9 +42,10 @@ function addForced(domains: Map<string, Set<string>>, content: PlistValue | unde
   }
 }
 
-/** A domain has a dot; `.GlobalPreferences` and `loginwindow` are Apple's. */
+/** Not every domain of a third party has a dot (Munki's is ManagedInstalls), and not every one without is. */
 function isThirdParty(domain: string): boolean {
-  return /^[^.].*\./.test(domain) && !domain.toLowerCase().startsWith('com.apple.');
+  const name = domain.toLowerCase();
+  return name !== '' && !name.startsWith('com.apple.') && !name.startsWith('.') && !APPLE.has(name);
 }
 
 /** What describes the payload is not a setting of the application. */

@@ -27,13 +27,17 @@ export function pairEvidence(facts: PairFacts, now: Date, settings: ReconcilerSe
   return { level: other ? 'present' : 'absent', ...look };
 }
 
-/** An op remembers what the last report showed that did not settle it. */
+/**
+ * An op remembers what a report showed that did not settle it, until one shows something else: so it holds as of the last
+ * look. What was seen before the acknowledgement, or before there was an op, is no evidence about it.
+ */
 function ofUnsettled(op: Op, row: ReconRow): PairEvidence | undefined {
-  const at = op.observedAt;
-  if (at === undefined || (op.state === 'acked' && op.ackedAt !== undefined && at < op.ackedAt)) return undefined;
-  const source = row.osqueryAt?.getTime() === at.getTime() ? 'osquery' : 'ProfileList';
-  if (op.observedUuid === undefined) return { level: 'absent', source, at };
-  return { level: op.reason === 'other_content_since' ? 'fresh' : 'present', source, at };
+  const look = lastLook(row);
+  if (look === undefined || look.at < (op.observedAt ?? op.createdAt)) return undefined;
+  if (op.state === 'acked' && (op.observedAt === undefined || op.observedAt < (op.ackedAt ?? op.observedAt)))
+    return undefined;
+  if (op.observedUuid === undefined) return { level: 'absent', ...look };
+  return { level: op.reason === 'other_content_since' ? 'fresh' : 'present', ...look };
 }
 
 /** Contents are known from osquery only: they count while the agent is alive, or where it looked last. */

@@ -23,6 +23,11 @@ describe('expectedPolicies', () => {
     ]);
   });
 
+  it('a domain needs no dot', () => {
+    const munki = managed({ ManagedInstalls: dict({ Forced: [forced({ SoftwareRepoURL: 'x' })] }) });
+    expect(expected(munki)).toEqual([{ domain: 'ManagedInstalls', keys: ['SoftwareRepoURL'] }]);
+  });
+
   it('managed preferences force what is under Forced; Set-Once may have been changed since', () => {
     const both = managed({
       'com.vendor.app': dict({

@@ -109,7 +109,8 @@ describe('the best evidence about a pair', () => {
   it('nobody has looked: none', () => {
     const never = { osqueryAt: undefined, osqueryState: 'never' } as const;
     expect(best(never, 10)).toBeUndefined();
-    expect(best(agent, 10, op(1))).toBeUndefined();
+    expect(best(agent, 10, op(1, { createdAt: NOW }))).toBeUndefined();
+    expect(best(agent, 10, op(1, { state: 'acked', ackedAt: later(-2 * MINUTE) }))).toBeUndefined();
     expect(best(agent, 10, op(1, { state: 'acked', ackedAt: NOW, observedAt: AT }))).toBeUndefined();
   });
   it.each([
@@ -120,7 +121,12 @@ describe('the best evidence about a pair', () => {
       { observedAt: AT, observedUuid: 'x', reason: 'other_content_since' },
       { level: 'fresh', source: 'osquery', at: AT },
     ],
-    ['by ProfileList', { observedAt: later(-2), observedUuid: 'x' }, { source: 'ProfileList', at: later(-2) }],
+    ['nothing of it, as long as it has waited', {}, { level: 'absent', source: 'osquery', at: AT }],
+    [
+      'the same, seen again since',
+      { observedAt: later(-5 * MINUTE), observedUuid: 'x' },
+      { level: 'present', source: 'osquery', at: AT },
+    ],
   ])('an op remembers what the last report showed: %s', (_name, more, expected) => {
     expect(best(agent, undefined, op(1, more))).toMatchObject(expected);
   });
