@@ -1,7 +1,7 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
-import { EspalierError } from '../core/errors.ts';
+import { EspalierError, hasCode } from '../core/errors.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
@@ -12,6 +12,10 @@ import { WAITING_WORDS } from './waiting-words.ts';
 
 /** Failed pairs in one unit of work. */
 const PAGE = 500;
+/** An enrolment in somebody else's hands, and how often and how many milliseconds apart to look again. */
+const BUSY = 'busy';
+const BUSY_TIMES = 50;
+const BUSY_MS = 100;
 
 export interface ResentPair extends Resent {
   readonly channel: Channel;
@@ -37,14 +41,19 @@ export interface ActionDeps {
 }
 
 export function createActions({ store, unitOfWork, catalogue, clock, wakeAfter }: ActionDeps): ReconcilerActions {
-  /** Undefined = the enrolment has no such pair, or is gone. */
+  /**
+   * Undefined = the enrolment has no such pair, or is gone. What somebody else works on is not waited for: a transaction
+   * that holds the row and waits for another one could meet a device's that does the same the other way round.
+   */
   async function resendOne(tx: Tx, enrollment: EnrollmentRef, slotOf: (now: Catalogue) => number | undefined) {
-    const locked = await store.lockOne(tx, enrollment);
-    if (locked === undefined) return undefined;
+    const { hosts, busy } = await store.lock(tx, [enrollment]);
+    if (busy.length > 0) return BUSY;
+    const [facts] = hosts;
+    const locked = facts && (await store.lockOne(tx, enrollment));
+    if (facts === undefined || locked === undefined) return undefined;
     const current = await catalogue.at(locked.epoch, tx);
     const slotId = slotOf(current);
-    if (slotId === undefined) return undefined;
-    return carryOut(tx, current, await withCommands(tx, locked.facts), slotId);
+    return slotId === undefined ? undefined : carryOut(tx, current, facts, slotId);
   }
 
   async function carryOut(tx: Tx, current: Catalogue, facts: HostFacts, slotId: number) {
@@ -57,10 +66,16 @@ export function createActions({ store, unitOfWork, catalogue, clock, wakeAfter }
     return decision;
   }
 
-  /** The lock reads no commands; what holds a user's channel back is said by one. */
-  async function withCommands(tx: Tx, facts: HostFacts): Promise<HostFacts> {
-    const [read] = await store.read([facts.row.enrollment], tx);
-    return read === undefined ? facts : { ...facts, commands: read.commands, heldElsewhere: read.heldElsewhere };
+  /** Tries again while a device's report is just being stored. Errors: service_unavailable. */
+  async function whenFree<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await unitOfWork.run(work);
+      } catch (error) {
+        if (!hasCode(error, 'service_unavailable') || tries === BUSY_TIMES) throw error;
+      }
+      await sleep(BUSY_MS);
+    }
   }
 
   return {
@@ -68,14 +83,18 @@ export function createActions({ store, unitOfWork, catalogue, clock, wakeAfter }
       const host = await store.readHost(hostId);
       if (host === undefined) throw new EspalierError('host_not_found', `There is no host ${hostId}.`);
       const asked = host.channels.filter((one) => channel === undefined || one.channel === channel);
-      const resent: ResentPair[] = [];
-      let refused: { state: PairState; waiting: WaitingReason | undefined } | undefined;
-      await unitOfWork.run(async (tx) => {
+      const { resent, refused } = await whenFree(async (tx) => {
+        const sent: ResentPair[] = [];
+        let no: { state: PairState; waiting: WaitingReason | undefined } | undefined;
         for (const { channel: kind, facts } of asked) {
           const done = await resendOne(tx, facts.row.enrollment, (now) => now.slotNamed(kind, identifier)?.id);
-          if (done?.kind === 'resend') resent.push({ ...done.resent, channel: kind });
-          if (done?.kind === 'refused') refused ??= done;
+          // Thrown, so that nothing of another channel is written either.
+          if (done === BUSY)
+            throw new EspalierError('service_unavailable', 'Reports of this host are just being stored.');
+          if (done?.kind === 'resend') sent.push({ ...done.resent, channel: kind });
+          if (done?.kind === 'refused') no ??= done;
         }
+        return { resent: sent, refused: no };
       });
       if (resent.length > 0) return resent;
       if (refused !== undefined) throw nothingSent(identifier, refused);
@@ -93,19 +112,22 @@ export function createActions({ store, unitOfWork, catalogue, clock, wakeAfter }
       if (profile === undefined) throw new EspalierError('profile_not_found', `There is no live profile ${profileId}.`);
       let resent = 0;
       let left = 0;
-      const size = Math.min(PAGE, store.batchLimit);
+      const size = Math.min(PAGE, Math.ceil(store.batchLimit / 4));
       for (let after = 0; ; ) {
         const failed = await store.failedIn(profile.slotId, [profile.teamId], after, size);
         const last = failed.at(-1);
         if (last === undefined) return { resent, left };
         after = last;
-        await unitOfWork.run(async (tx) => {
+        const done = await unitOfWork.run(async (tx) => {
+          let sent = 0;
           for (const enrollment of failed) {
-            const done = await resendOne(tx, enrollment, () => profile.slotId);
-            if (done?.kind === 'resend') resent += 1;
-            else left += 1;
+            const one = await resendOne(tx, enrollment, () => profile.slotId);
+            if (one !== BUSY && one?.kind === 'resend') sent += 1;
           }
+          return sent;
         });
+        resent += done;
+        left += failed.length - done;
         await yieldToOthers();
       }
     },

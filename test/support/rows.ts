@@ -13,17 +13,13 @@ export interface EnrolledHost {
   readonly enrollment: EnrollmentRef;
 }
 
-/** A host with a live device enrolment that has a push token, and the push certificate of its topic. */
+/** A host with a live device enrolment that has a push token. */
 export async function enrolledHost(db: Database, more: { state?: string; token?: Buffer } = {}): Promise<EnrolledHost> {
   const hostId = randomUUID();
   const udid = randomUUID().toUpperCase();
   await sql`
     insert into host (id, udid, serial_number, hardware_uuid, created_at, updated_at)
     values (${hostId}, ${udid}, ${`S${udid.slice(0, 9)}`}, ${udid}, ${NOW}, ${NOW})
-  `.execute(db.read);
-  await sql`
-    insert into push_certificate (topic, certificate, sealed_key, not_after, created_at)
-    values (${TOPIC}, 'c', 'k', '2100-01-01', ${NOW}) on conflict do nothing
   `.execute(db.read);
   const { rows } = await sql<{ id: number }>`
     insert into enrollment (enrollment_id, type, channel, host_id, state, generation, topic, push_token, push_magic,
