@@ -125,8 +125,9 @@ async function loadCatalogue(executor: Executor): Promise<CatalogueRows> {
       array(select distinct t ->> 'type' from jsonb_array_elements(v.payloads) as t order by 1) as payload_types
     from profile p join profile_version v on v.id = p.current_version_id where p.deleted_at is null order by p.id
   `.execute(executor);
-  const versions = await sql<{ id: number; profile_id: number; slot_id: number; witness: string }>`
-    select v.id, v.profile_id, p.slot_id, lower(v.witness_uuid) as witness
+  const versions = await sql<{ id: number; profile_id: number; slot_id: number; witness: string; first: number }>`
+    select v.id, v.profile_id, p.slot_id, lower(v.witness_uuid) as witness,
+      min(v.id) over (partition by p.slot_id, v.content_sha256, v.delivery, upper(v.witness_uuid)) as first
     from profile_version v join profile p on p.id = v.profile_id order by v.id
   `.execute(executor);
   const slots = await sql<{ id: number; kind: 'mdm' | 'ddm'; channel: Channel; identifier: string }>`
@@ -158,6 +159,7 @@ async function loadCatalogue(executor: Executor): Promise<CatalogueRows> {
       profileId: row.profile_id,
       slotId: row.slot_id,
       witness: row.witness,
+      ...(row.first === row.id ? {} : { sameAs: row.first }),
     })),
     labels: labels.rows,
   };

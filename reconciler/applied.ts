@@ -4,7 +4,7 @@ import type { Fingerprint, ReconRow } from './types.ts';
 
 /** What each slot is known to hold. */
 export function heldVersions(catalogue: Catalogue, applied: readonly number[]): Map<number, number> {
-  return new Map(applied.map((id) => [versionOf(catalogue, id).slotId, id]));
+  return new Map(applied.map((held) => versionOf(catalogue, held)).map(({ slotId, id }) => [slotId, id]));
 }
 
 /** `recon.applied`: version ids ascending. */

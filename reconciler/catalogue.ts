@@ -12,6 +12,7 @@ export interface Catalogue {
   readonly epoch: number;
   readonly slots: ReadonlyMap<number, Slot>;
   readonly labels: ReadonlyMap<number, CatalogueLabel>;
+  /** By id; versions of one slot with the same content are the first of them. */
   readonly versions: ReadonlyMap<number, IndexedVersion>;
   readonly profiles: readonly CatalogueProfile[];
   /** Slots that live profiles have moved from. */
@@ -32,13 +33,22 @@ export function indexCatalogue(rows: CatalogueRows, digest: Digest, previous?: C
   const named = new Map(rows.slots.filter(isProfileSlot).map((slot) => [name(slot.channel, slot.identifier), slot]));
   const versions = new Map<number, IndexedVersion>();
   const bySlot = new Map<number, IndexedVersion[]>();
+  // The same content in two teams is one version here: a Mac that moves between them holds already what it should.
   for (const row of rows.versions) {
+    if (row.sameAs !== undefined) continue;
     const fingerprint = previous?.versions.get(row.id)?.fingerprint ?? versionFingerprint(digest, row.id);
     const version = { ...row, fingerprint };
     versions.set(row.id, version);
     push(bySlot, row.slotId, version);
   }
-  const profiles = withoutIdleMoves(rows.profiles);
+  for (const { id, sameAs } of rows.versions) {
+    const first = sameAs === undefined ? undefined : versions.get(sameAs);
+    if (first !== undefined) versions.set(id, first);
+  }
+  const profiles = withoutIdleMoves(rows.profiles).map((profile) => ({
+    ...profile,
+    versionId: versions.get(profile.versionId)?.id ?? profile.versionId,
+  }));
   const byTeam = new Map<string, CatalogueProfile[]>();
   const inSlot = new Map<string, CatalogueProfile>();
   for (const profile of [...profiles].sort((one, other) => one.slotId - other.slotId)) {

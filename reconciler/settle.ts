@@ -52,7 +52,9 @@ function failed(op: Op, row: ReconRow, settlement: Settlement, now: Date, settin
   const { outcome, errorChain } = settlement;
   const error = classify(outcome === 'Acknowledged' ? 'Error' : outcome, errorChain);
   const attempts = op.deliveryAttempts + 1;
-  const delay = retryDelay(error.class, attempts, row.enrollment + op.slotId, settings);
+  const again = retryDelay(error.class, attempts, row.enrollment + op.slotId, settings);
+  // No other content will ever help a removal: without another attempt what is not wanted would stay for good.
+  const delay = again ?? (op.op === 'remove' ? settings.slowRetryMs : undefined);
   return {
     ...op,
     state: 'failed',

@@ -40,6 +40,8 @@ export interface CatalogueVersion {
   readonly slotId: number;
   /** Top-level PayloadUUID in lower case. */
   readonly witness: string;
+  /** The first version of this slot, in any team, with the same content and delivery; undefined where that is this one. */
+  readonly sameAs?: number;
 }
 
 export interface CatalogueLabel {

@@ -67,6 +67,9 @@ describe('every outcome for every op that waits for one', () => {
   };
   const remove: Record<string, string> = {
     ...install,
+    // What is not wanted never stays for good: no content could help a removal.
+    permanent: 'failed@ [11]',
+    format: 'failed@ [11]',
     acknowledged: 'acked@ []',
     gone: 'dropped []',
     gone12075: 'dropped []',
