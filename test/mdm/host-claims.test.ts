@@ -84,7 +84,13 @@ eachDatabase((kind, open) => {
         ids: monotonicIds(systemClock, systemRandom),
         wakeAfter() {},
       });
-    async function someoneWaits(): Promise<void> {
+    /** Until a statement waits for a lock, or what should have waited is done. */
+    async function waits(work: Promise<unknown>): Promise<void> {
+      let done = false;
+      const settled = work.finally(() => {
+        done = true;
+      });
+      settled.catch(() => undefined);
       const waiting = async () => {
         const { rows } = await sql`
           select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
@@ -92,7 +98,7 @@ eachDatabase((kind, open) => {
         );
         return rows.length > 0;
       };
-      while (!(await waiting()));
+      while (!done && !(await waiting()));
     }
     const hostsOf = async (udid: string) => {
       const { rows } = await sql<{ id: string; udid: string | null }>`
@@ -112,7 +118,7 @@ eachDatabase((kind, open) => {
       await made.passed;
       const device = await world.device({ udid });
       const enrolling = device.authenticate();
-      await someoneWaits();
+      await waits(enrolling);
       mayCommit.open();
       const [{ hostId }, { status }] = await Promise.all([agent, enrolling]);
       expect(status).toBe(200);
@@ -132,7 +138,7 @@ eachDatabase((kind, open) => {
       const enrolling = device.authenticate();
       await made.passed;
       const agent = db.run((tx) => inventory().findOrCreate(tx, { hardwareUuid: device.udid }, 77));
-      await someoneWaits();
+      await waits(agent);
       mayCommit.open();
       const [{ status }, found] = await Promise.all([enrolling, agent]);
       expect([status, found.made]).toEqual([200, false]);
