@@ -69,7 +69,7 @@ export function faultsOf(root, row) {
  * @param {string} source
  * @param {string} name
  */
-function timesNamed(source, name) {
+export function timesNamed(source, name) {
   const literals = ["'", '"', '`'].map(
     (quote) => quote + name.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`) + quote,
   );
