@@ -13,7 +13,7 @@ import type { SetReplaced } from '../../profiles/replace-set.ts';
 import { ProfileSetInvalidError } from '../../profiles/types.ts';
 import { issue, rsa } from '../cms/fixtures.ts';
 import { eachDatabase } from '../support/databases.ts';
-import { enrolledHost, NOW } from '../support/rows.ts';
+import { enrolledHost, NOW, TOPIC } from '../support/rows.ts';
 import { newLabel, newTeam, profilesOn } from './house.ts';
 import { type Dict, keyRing, payload, upload } from './mobileconfigs.ts';
 
@@ -264,6 +264,11 @@ eachDatabase((_kind, open) => {
   describe('a dry run', () => {
     it('changes nothing and plans what the change then does', async () => {
       const host = await enrolledHost(db);
+      // Without it every Mac of the plan is held: no command can be pushed.
+      await sql`
+        insert into push_certificate (topic, certificate, sealed_key, not_after, created_at)
+        values (${TOPIC}, 'c', 'k', '2100-01-01', ${NOW})
+      `.execute(db.read);
       await sql`insert into recon (enrollment_id, team_id, actual_known) values (${host.enrollment}, ${team}, true)`.execute(
         db.read,
       );
