@@ -84,7 +84,12 @@ function withPresent(rows: CatalogueRows, present: Catalogue): CatalogueRows {
   const slots = new Set(rows.slots.map((slot) => slot.id));
   return {
     ...rows,
-    versions: [...rows.versions, ...[...present.versions.values()].filter((version) => !versions.has(version.id))],
+    versions: [
+      ...rows.versions,
+      ...[...present.versions]
+        .filter(([id]) => !versions.has(id))
+        .map(([id, version]) => ({ ...version, id, ...(id === version.id ? {} : { sameAs: version.id }) })),
+    ],
     slots: [...rows.slots, ...[...present.slots.values()].filter((slot) => !slots.has(slot.id))],
   };
 }
