@@ -13,8 +13,11 @@ type Queue = Pick<
 export function reconcileQueue(db: Database): Queue {
   return {
     claim: (tx, limit, now) => claimDue(executorOf(tx), limit, now),
-    claimAgain: (tx, queueIds) =>
-      claim(executorOf(tx), sql`select id from recon_queue where id = any(${idList(queueIds)}) for update skip locked`),
+    claimAgain: (tx, queueIds, now) =>
+      claim(
+        executorOf(tx),
+        sql`select id from recon_queue where id = any(${idList(queueIds)}) and due_at <= ${now} for update skip locked`,
+      ),
     takeWave: (tx, limit, pageSize, oldest) => takeWave(executorOf(tx), limit, pageSize, oldest),
     queuePage: (tx, page, now) => queuePage(executorOf(tx), page, now),
 

@@ -15,6 +15,7 @@ import type {
   ReconRow,
 } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
+import { boolean, int4, int4Array, int8, json, packed, text, timestamptz } from './packed.ts';
 import { CONTENT, type ContentColumns, contentOf } from './reconcile-evidence.ts';
 import { heldElsewhere } from './reconcile-siblings.ts';
 
@@ -76,7 +77,7 @@ interface CommandColumns {
   readonly not_now_at: Date | null;
 }
 
-const USER_ENROLLMENT = sql`e.type like 'User Enrollment%'`;
+export const USER_ENROLLMENT = sql`e.type like 'User Enrollment%'`;
 /** Without `applied`: what the fingerprint test needs. The halves spare the way through bigint. */
 export const RECON_LITE = sql`
   r.enrollment_id, e.generation, e.channel, r.team_id, h.os_version, r.label_ids, r.label_epoch, r.unknown_label_ids,
@@ -162,17 +163,50 @@ export function idList(enrollments: readonly EnrollmentRef[]): RawBuilder<unknow
   return sql`${sql.val([...enrollments])}::bigint[]`;
 }
 
+const FULL = packed<ReconColumns>({
+  enrollment_id: int8,
+  generation: int4,
+  channel: text as () => Channel,
+  team_id: int4,
+  os_version: text,
+  label_ids: int4Array,
+  label_epoch: int8,
+  unknown_label_ids: int4Array,
+  applied: int4Array,
+  fp_high: int4,
+  fp_low: int4,
+  actual_known: boolean,
+  rev: int4,
+  op_count: int4,
+  osquery_at: timestamptz,
+  osquery_state: text as () => OsqueryState,
+  profile_list_at: timestamptz,
+  observed_extra: json as () => ExtraProfile[],
+  enrollment_profile: text,
+  platform: text as () => Platform,
+  user_enrollment: boolean,
+  may_manage: boolean,
+  pushable: boolean,
+});
+
+/** Ascending. */
+function unpacked(bytes: Buffer | null = null): ReconRow[] {
+  return FULL.read(bytes)
+    .map(reconRowOf)
+    .sort((one, other) => one.enrollment - other.enrollment);
+}
+
 /** Enrolments with their ops and live commands, as they are; ascending. */
 export async function readFacts(executor: Executor, enrollments: readonly EnrollmentRef[]): Promise<HostFacts[]> {
   const ids = idList(enrollments);
-  const recon = await sql<ReconColumns>`
-    select ${RECON_FULL} from ${RECON_FROM} where r.enrollment_id = any(${ids}) order by r.enrollment_id
+  const recon = await sql<{ packed: Buffer | null }>`
+    select ${FULL.of('t')} as packed from (select ${RECON_FULL} from ${RECON_FROM} where r.enrollment_id = any(${ids})) t
   `.execute(executor);
   const commands = await sql<CommandColumns>`
     select ${COMMAND} from command c where c.enrollment_id = any(${ids}) and c.origin = 'reconciler'
   `.execute(executor);
   const ops = await readOps(executor, enrollments);
-  return assemble(recon.rows.map(reconRowOf), ops, commands.rows, await heldElsewhere(executor, enrollments));
+  return assemble(unpacked(recon.rows[0]?.packed), ops, commands.rows, await heldElsewhere(executor, enrollments));
 }
 
 /**
@@ -180,11 +214,14 @@ export async function readFacts(executor: Executor, enrollments: readonly Enroll
  * enrolment busy. The key-share lock on the enrolment is what inserting ops and commands would otherwise wait for.
  */
 export async function lockFacts(executor: Executor, enrollments: readonly EnrollmentRef[]): Promise<LockedHosts> {
-  const recon = await sql<ReconColumns>`
-    select ${RECON_FULL} from ${RECON_FROM} where r.enrollment_id = any(${idList(enrollments)})
-    order by r.enrollment_id for update of r skip locked for key share of e skip locked
+  const recon = await sql<{ packed: Buffer | null }>`
+    with t as materialized (
+      select ${RECON_FULL} from ${RECON_FROM} where r.enrollment_id = any(${idList(enrollments)})
+      order by r.enrollment_id for update of r skip locked for key share of e skip locked
+    )
+    select ${FULL.of('t')} as packed from t
   `.execute(executor);
-  const rows = recon.rows.map(reconRowOf);
+  const rows = unpacked(recon.rows[0]?.packed);
   const got = new Set(rows.map((row) => row.enrollment));
   const missing = enrollments.filter((id) => !got.has(id));
   const busy = new Set(await existing(executor, missing));

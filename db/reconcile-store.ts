@@ -5,7 +5,7 @@ import type { CatalogueRows, IncludeMode } from '../reconciler/types.ts';
 import { LABEL_EPOCH } from './catalogue-epoch.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
 import { forgetAnswers, labelTruth } from './label-copies.ts';
-import { auditRows, repairCopies } from './reconcile-audit.ts';
+import { askAudit, auditPage, endAudit, leaseAudit, repairCopies } from './reconcile-audit.ts';
 import { writeContent } from './reconcile-evidence.ts';
 import { findHost, readHost, teamNames } from './reconcile-host.ts';
 import { reconcileQueue } from './reconcile-queue.ts';
@@ -15,8 +15,20 @@ import { queueWaitingFor } from './reconcile-siblings.ts';
 import { writeFacts, writePlans } from './reconcile-write.ts';
 
 /** PGlite has one session: a device waits as long as a transaction takes (design §5). */
-const PGLITE = { batchLimit: 100, batchTargetMs: 40, batchesAtOnce: 1 };
-const POSTGRES = { batchLimit: 2000, batchTargetMs: 500, batchesAtOnce: 2 };
+const PGLITE = {
+  batchLimit: 100,
+  batchTargetMs: 40,
+  batchesAtOnce: 1,
+  auditPageKeys: 500,
+  auditPagesAhead: 0,
+};
+const POSTGRES = {
+  batchLimit: 2000,
+  batchTargetMs: 500,
+  batchesAtOnce: 2,
+  auditPageKeys: 10_000,
+  auditPagesAhead: 2,
+};
 
 export function reconcileStore(db: Database): ReconcileStore {
   return {
@@ -79,9 +91,12 @@ export function reconcileStore(db: Database): ReconcileStore {
       const { low = null, high = null } = rows[0] ?? {};
       return low === null || high === null ? undefined : { low, high };
     },
-    auditRows: (low, high) => auditRows(db.read, low, high),
+    auditPage: (low, high) => auditPage(db.read, low, high),
     read: (enrollments, tx) => readFacts(tx === undefined ? db.read : executorOf(tx), enrollments),
-    repairCopies: (tx, low, high) => repairCopies(executorOf(tx), low, high),
+    repairCopies: (tx, suspects) => repairCopies(executorOf(tx), suspects),
+    askAudit: (slices, now) => askAudit(db.read, slices, now),
+    leaseAudit: (slices, owner, now, until) => leaseAudit(db.read, slices, owner, now, until),
+    endAudit: (slices, slice, owner, dueAt) => endAudit(db.read, slices, slice, owner, dueAt),
 
     findHost: (ref) => findHost(db.read, ref),
     readHost: (hostId) => readHost(db.read, hostId),

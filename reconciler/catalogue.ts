@@ -1,6 +1,6 @@
 import type { Channel } from '../core/enrollment.ts';
 import type { MacKey } from '../keys/types.ts';
-import { EMPTY_FINGERPRINT, versionFingerprint, xor } from './fingerprint.ts';
+import { versionFingerprint } from './fingerprint.ts';
 import type { CatalogueLabel, CatalogueProfile, CatalogueRows, CatalogueVersion, Fingerprint, Slot } from './types.ts';
 
 export interface IndexedVersion extends CatalogueVersion {
@@ -83,9 +83,14 @@ function withoutIdleMoves(profiles: readonly CatalogueProfile[]): readonly Catal
 
 /** The fingerprint of a set of versions. An unknown version cannot be part of one: throws. */
 export function fingerprintOf(catalogue: Catalogue, applied: Iterable<number>): Fingerprint {
-  let sum = EMPTY_FINGERPRINT;
-  for (const id of applied) sum = xor(sum, versionOf(catalogue, id).fingerprint);
-  return sum;
+  let high = 0;
+  let low = 0;
+  for (const id of applied) {
+    const { fingerprint } = versionOf(catalogue, id);
+    high ^= fingerprint.high;
+    low ^= fingerprint.low;
+  }
+  return { high, low };
 }
 
 /** A version that a row names and the catalogue of that row's own snapshot lacks is a fault of that row. */

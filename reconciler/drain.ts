@@ -105,7 +105,7 @@ export function createDrain(deps: EvaluateDeps, unitOfWork: UnitOfWork, clock: C
       if (stopped) break;
       try {
         const done = await unitOfWork.run(async (tx) =>
-          evaluate(deps, tx, await store.claimAgain(tx, host.queueIds), now),
+          evaluate(deps, tx, await store.claimAgain(tx, host.queueIds, now), now),
         );
         total = add(total, done);
       } catch (error) {

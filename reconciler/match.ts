@@ -1,7 +1,7 @@
 import type { Catalogue } from './catalogue.ts';
 import { osFits } from './gate.ts';
 import { barredByKind } from './kind.ts';
-import type { CatalogueProfile, GateSubject } from './types.ts';
+import type { CatalogueProfile, GateSubject, IncludeMode } from './types.ts';
 
 export const NO = 0;
 /** Meant for it, and this kind or version of device cannot have it. */
@@ -12,6 +12,8 @@ export const YES = 3;
 /** The gate of a whole team and channel at once. Its answers are those of `judge`, without their reasons. */
 export interface Matcher {
   readonly profiles: readonly CatalogueProfile[];
+  /** Both halves of each profile's version, one after the other; undefined where the catalogue lacks a version. */
+  readonly fingerprints: Int32Array | undefined;
   /** NO, BARRED, UNKNOWN or YES per profile. The array is reused by the next call. */
   match(subject: GateSubject): Uint8Array;
 }
@@ -49,9 +51,11 @@ function compile(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): M
   const unknown = new Int32Array(words);
   const answers = new Uint8Array(profiles.length);
   const answersByKind = kindTable(profiles);
+  const modes = profiles.map((profile) => profile.includeMode);
 
   return {
     profiles,
+    fingerprints: fingerprintsOf(catalogue, profiles),
     match(subject) {
       member.fill(0);
       unknown.fill(0);
@@ -64,8 +68,8 @@ function compile(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): M
       for (let word = 0; word < words; word += 1) member[word] = (member[word] as number) & ~(unknown[word] as number);
       const kinds = answersByKind(subject);
       for (let index = 0; index < profiles.length; index += 1) {
-        const mode = (profiles[index] as CatalogueProfile).includeMode;
         const at = index * words;
+        const mode = modes[index] as IncludeMode;
         let answer = mode === 'none' ? YES : includes(mode, include, at, member, unknown);
         if (answer !== NO) answer = lessExcluded(answer, touches(exclude, at, member, unknown));
         if (answer !== NO && kinds !== undefined) answer = Math.min(answer, kinds[index] as number);
@@ -113,6 +117,16 @@ function masks(
     for (const id of idsOf(profile)) setLabel(mask, bits, id);
   });
   return all;
+}
+
+function fingerprintsOf(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): Int32Array | undefined {
+  const halves = new Int32Array(2 * profiles.length);
+  for (const [index, { versionId }] of profiles.entries()) {
+    const version = catalogue.versions.get(versionId);
+    if (version === undefined) return undefined;
+    halves.set([version.fingerprint.high, version.fingerprint.low], 2 * index);
+  }
+  return halves;
 }
 
 /** A member of an excluded label is out; one that may be is left open. */

@@ -1,10 +1,10 @@
-import { agentReports, heldVersions } from './applied.ts';
+import { agentReports } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
 import { type Decision, decide, isDue } from './decide.ts';
 import { barOf } from './held.ts';
 import type { ReconcilerSettings } from './settings.ts';
 import type { HostFacts, OpChange } from './types.ts';
-import { isSettled, wishesOf } from './wish.ts';
+import { isSettled, openSlots } from './wish.ts';
 
 export interface HostPlan {
   /** At most one per slot; installs before removals, then by slot. */
@@ -31,11 +31,10 @@ export function planHost(
   if (isQuiet(catalogue, facts, now, settings)) return undefined;
   const profileList = !facts.profileListLive && wantsProfileList(facts, now, settings);
 
-  const wishes = wishesOf(catalogue, row);
-  const held = heldVersions(catalogue, row.applied);
   const ops = new Map(
     facts.ops.filter((op) => catalogue.slots.get(op.slotId)?.kind === 'mdm').map((op) => [op.slotId, op]),
   );
+  const { wishes, held } = openSlots(catalogue, row, ops);
   const decision: Decision = { facts, held, bar: barOf(facts), now, settings };
   const changes: OpChange[] = [];
   for (const slotId of new Set([...wishes.keys(), ...held.keys(), ...ops.keys()])) {

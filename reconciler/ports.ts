@@ -60,6 +60,17 @@ export type WaveTurn =
   | { readonly kind: 'cut' }
   | { readonly kind: 'page'; readonly page: number; readonly claim: Claim };
 
+/** A range of keys as the audit reads it, in one snapshot. */
+export interface AuditPage {
+  readonly epoch: number;
+  /** Live enrolments, with or without a row. */
+  readonly hosts: number;
+  /** Rows without `applied` and ops, for the fingerprint test. */
+  readonly rows: readonly { readonly row: ReconRow; readonly hasOps: boolean }[];
+  /** Their copies of team or labels differ from the source, or their row is missing. */
+  readonly suspects: readonly EnrollmentRef[];
+}
+
 export interface LockedHosts {
   readonly hosts: readonly HostFacts[];
   /** Somebody else works on them just now. */
@@ -218,8 +229,8 @@ export interface ReconcileStore {
 
   /** Take up to `limit` due rows of the queue, deduplicated by enrolment. They come back if the unit of work fails. */
   claim(tx: Tx, limit: number, now: Date): Promise<Claim>;
-  /** The rows of an earlier claim whose unit of work failed, as far as nobody else has taken them. */
-  claimAgain(tx: Tx, queueIds: readonly number[]): Promise<Claim>;
+  /** The rows of an earlier claim whose unit of work failed, as far as nobody else has taken them or put them aside. */
+  claimAgain(tx: Tx, queueIds: readonly number[], now: Date): Promise<Claim>;
   /** The next step of the wave that has had the fewest, or of the oldest; at most `limit` enrolments, pages of `pageSize`. */
   takeWave(tx: Tx, limit: number, pageSize: number, oldest: boolean): Promise<WaveTurn>;
   /** A page whose unit of work failed goes into the queue. */
@@ -250,11 +261,20 @@ export interface ReconcileStore {
 
   /** Lowest and highest enrolment. */
   bounds(): Promise<{ low: EnrollmentRef; high: EnrollmentRef } | undefined>;
-  /** Rows without `applied` and ops, for the fingerprint test; `low` inclusive, `high` exclusive. */
-  auditRows(low: EnrollmentRef, high: EnrollmentRef): Promise<readonly { row: ReconRow; opCount: number }[]>;
+  /** Keys of one page of the audit, and pages read ahead of the one that is judged. */
+  readonly auditPageKeys: number;
+  readonly auditPagesAhead: number;
+  /** `low` inclusive, `high` exclusive. */
+  auditPage(low: EnrollmentRef, high: EnrollmentRef): Promise<AuditPage>;
   read(enrollments: readonly EnrollmentRef[], tx?: Tx): Promise<readonly HostFacts[]>;
   /** Copies of team and labels that differ from their source are set right, missing rows made; answers those enrolments. */
-  repairCopies(tx: Tx, low: EnrollmentRef, high: EnrollmentRef): Promise<readonly EnrollmentRef[]>;
+  repairCopies(tx: Tx, suspects: readonly EnrollmentRef[]): Promise<readonly EnrollmentRef[]>;
+  /** All of the `slices` ranges of the audit are due. */
+  askAudit(slices: number, now: Date): Promise<void>;
+  /** The range that has been due for longest, for `owner` until then; undefined where none is due that nobody has. */
+  leaseAudit(slices: number, owner: string, now: Date, until: Date): Promise<number | undefined>;
+  /** Ends one's own lease. */
+  endAudit(slices: number, slice: number, owner: string, dueAt: Date): Promise<void>;
 
   findHost(ref: string): Promise<string | undefined>;
   readHost(hostId: string): Promise<HostRead | undefined>;

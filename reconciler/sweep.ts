@@ -1,16 +1,18 @@
 import type { Clock } from '../core/clock.ts';
-import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { UnitOfWork } from '../core/tx.ts';
 import { truerFingerprint } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
+import { type KeyRange, sliceOf } from './key-range.ts';
 import { isQuiet, planHost } from './plan.ts';
-import { AUDIT, type ReconcileStore } from './ports.ts';
+import { AUDIT, type AuditPage, type ReconcileStore } from './ports.ts';
 import type { ReconcilerSettings } from './settings.ts';
 import type { HostFacts } from './types.ts';
 
-/** Rows read at a time: some 5 MB. */
-const PAGE = 10_000;
+/** A range that its owner has not ended after this many milliseconds is another's. */
+const LEASE_MS = 120_000;
+/** A little sooner than a round of ticks, so that no range misses its turn by a moment. */
+const ROUND = 0.9;
 
 export interface SweepDeps {
   readonly store: ReconcileStore;
@@ -18,6 +20,8 @@ export interface SweepDeps {
   readonly catalogue: CurrentCatalogue;
   readonly clock: Clock;
   readonly settings: ReconcilerSettings;
+  /** Names this process in the leases. */
+  readonly owner: string;
 }
 
 export interface Swept {
@@ -29,54 +33,97 @@ export interface Swept {
 }
 
 export interface Sweep {
-  /** The next of `sweepSlices` ranges of keys. */
+  /** The next of `sweepSlices` ranges of keys that is due and that no other replica has. */
   next(): Promise<Swept>;
-  /** All of it. */
+  /** All ranges are due; answers when none is left that nobody has. */
+  shared(): Promise<Swept>;
+  /** All of it, by this process alone. */
   all(): Promise<Swept>;
 }
 
+const NOTHING: Swept = { hosts: 0, repaired: 0, queued: 0 };
+
 /**
  * Verifies instead of trusting: recomputes everything from teams and labels, a range of keys at a time, and queues what
- * nothing had announced. Expected to find nothing; what it finds is counted (scale.md §4).
+ * nothing had announced. Expected to find nothing; what it finds is counted (scale.md §4). Replicas share it by leases.
+ * No fencing is needed: what a late owner finds is queued, and judged again under a lock.
  */
 export function createSweep(deps: SweepDeps): Sweep {
-  let slice = 0;
+  const { store, clock, settings, owner } = deps;
+  const slices = settings.sweepSlices;
+  let asked = false;
+  let epoch = 0;
 
-  async function range(low: EnrollmentRef, high: EnrollmentRef): Promise<Swept> {
-    let swept: Swept = { hosts: 0, repaired: 0, queued: 0 };
-    for (let from = low; from < high; from += PAGE)
-      swept = sum(swept, await page(deps, from, Math.min(high, from + PAGE)));
+  async function ask(): Promise<void> {
+    asked = true;
+    await store.askAudit(slices, clock.now());
+  }
+
+  /** Undefined: no range is due that nobody has. */
+  async function lease(): Promise<Swept | undefined> {
+    const now = clock.now();
+    const slice = await store.leaseAudit(slices, owner, now, new Date(now.getTime() + LEASE_MS));
+    if (slice === undefined) return undefined;
+    const bounds = await store.bounds();
+    const swept = bounds === undefined ? NOTHING : await range(sliceOf(bounds, slices, slice));
+    await store.endAudit(slices, slice, owner, new Date(now.getTime() + settings.intervalMs * slices * ROUND));
     return swept;
+  }
+
+  /** The pages after the one that is judged are read meanwhile. */
+  async function range(keys: KeyRange): Promise<Swept> {
+    const pages: Promise<AuditPage>[] = [];
+    let from = keys.low;
+    let swept = NOTHING;
+    try {
+      for (;;) {
+        for (; pages.length <= store.auditPagesAhead && from < keys.high; from += store.auditPageKeys)
+          pages.push(store.auditPage(from, Math.min(keys.high, from + store.auditPageKeys)));
+        const page = await pages[0];
+        if (page === undefined) return swept;
+        pages.shift();
+        // It counts backwards: another database, or an earlier state of it. Nothing in memory says what it holds.
+        if (page.epoch < epoch) await ask();
+        ({ epoch } = page);
+        swept = sum(swept, await judge(deps, page));
+      }
+    } finally {
+      await Promise.allSettled(pages);
+    }
   }
 
   return {
     async next() {
-      const bounds = await deps.store.bounds();
-      if (bounds === undefined) return { hosts: 0, repaired: 0, queued: 0 };
-      const width = Math.ceil((bounds.high - bounds.low + 1) / deps.settings.sweepSlices);
-      const low = bounds.low + width * slice;
-      slice = (slice + 1) % deps.settings.sweepSlices;
-      return range(low, low + width);
+      const swept = await lease();
+      if (swept !== undefined || asked) return swept ?? NOTHING;
+      await ask();
+      return (await lease()) ?? NOTHING;
+    },
+    async shared() {
+      await ask();
+      let swept = NOTHING;
+      for (let one = await lease(); one !== undefined; one = await lease()) swept = sum(swept, one);
+      return swept;
     },
     async all() {
-      const bounds = await deps.store.bounds();
-      return bounds === undefined ? { hosts: 0, repaired: 0, queued: 0 } : range(bounds.low, bounds.high + 1);
+      const bounds = await store.bounds();
+      return bounds === undefined ? NOTHING : range({ low: bounds.low, high: bounds.high + 1 });
     },
   };
 }
 
-async function page(deps: SweepDeps, low: EnrollmentRef, high: EnrollmentRef): Promise<Swept> {
-  const { store, settings } = deps;
-  const repaired = await deps.unitOfWork.run((tx) => store.repairCopies(tx, low, high));
-  const catalogue = await deps.catalogue.at(await store.epoch());
-  const rows = await store.auditRows(low, high);
+async function judge(deps: SweepDeps, page: AuditPage): Promise<Swept> {
+  const { store, settings, unitOfWork } = deps;
+  const { rows, suspects } = page;
+  const repaired = suspects.length === 0 ? suspects : await unitOfWork.run((tx) => store.repairCopies(tx, suspects));
+  const catalogue = await deps.catalogue.at(page.epoch);
   const now = deps.clock.now();
-  const doubtful = rows.filter(({ row, opCount }) => opCount > 0 || !isQuiet(catalogue, alone(row), now, settings));
-  const facts = await store.read(doubtful.map(({ row }) => row.enrollment));
+  const doubtful = rows.filter(({ row, hasOps }) => hasOps || !isQuiet(catalogue, alone(row), now, settings));
+  const facts = doubtful.length === 0 ? [] : await store.read(doubtful.map(({ row }) => row.enrollment));
   const found = facts.filter((one) => hasPlan(catalogue, one, now, settings));
   const queue = new Set([...repaired, ...found.map(({ row }) => row.enrollment)]);
-  if (queue.size > 0) await deps.unitOfWork.run((tx) => store.enqueueUnlessQueued(tx, [...queue], AUDIT, now));
-  return { hosts: rows.length, repaired: repaired.length, queued: queue.size };
+  if (queue.size > 0) await unitOfWork.run((tx) => store.enqueueUnlessQueued(tx, [...queue], AUDIT, now));
+  return { hosts: page.hosts, repaired: repaired.length, queued: queue.size };
 }
 
 /** What cannot be planned is queued too: the tick puts it aside, counted and logged, where it belongs. */
@@ -90,8 +137,12 @@ function hasPlan(catalogue: Catalogue, facts: HostFacts, now: Date, settings: Re
   }
 }
 
+const NO_OPS: HostFacts['ops'] = [];
+const NO_COMMANDS: HostFacts['commands'] = new Map();
+const NO_SLOTS: HostFacts['heldElsewhere'] = [];
+
 function alone(row: HostFacts['row']): HostFacts {
-  return { row, ops: [], commands: new Map(), profileListLive: false, heldElsewhere: [] };
+  return { row, ops: NO_OPS, commands: NO_COMMANDS, profileListLive: false, heldElsewhere: NO_SLOTS };
 }
 
 function sum(one: Swept, other: Swept): Swept {

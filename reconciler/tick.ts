@@ -55,7 +55,7 @@ export interface Reconciler {
   audit(): Promise<Ticked>;
   /** Something was queued: drain soon, together with whatever else wakes it meanwhile. */
   wake(): void;
-  /** The interval, with a full audit in the first tick. */
+  /** The interval, with a full audit in the first tick, shared with other replicas. */
   start(): void;
   /** Stops the timers and waits for the batch that runs. */
   stop(): Promise<void>;
@@ -74,7 +74,14 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     log,
   };
   const queue = createDrain(evaluateDeps, deps.unitOfWork, clock);
-  const sweep = createSweep({ store, unitOfWork: deps.unitOfWork, catalogue, clock, settings });
+  const sweep = createSweep({
+    store,
+    unitOfWork: deps.unitOfWork,
+    catalogue,
+    clock,
+    settings,
+    owner: deps.ids.uuid(),
+  });
 
   const timers = new Set<NodeJS.Timeout>();
   // A wake comes from inside somebody's unit of work; what it starts is not part of that.
@@ -140,7 +147,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       if (started) return;
       started = true;
       // Not at once: of many processes that start together, all would (R25).
-      schedule(Math.min(settings.intervalMs, 1000) * Math.random(), () => sweep.all());
+      schedule(Math.min(settings.intervalMs, 1000) * Math.random(), () => sweep.shared());
     },
     async stop() {
       started = false;

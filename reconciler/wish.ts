@@ -1,6 +1,5 @@
 import { type Catalogue, versionOf } from './catalogue.ts';
-import { EMPTY_FINGERPRINT, equalFingerprints, xor } from './fingerprint.ts';
-import { BARRED, matcherOf, NO, UNKNOWN, YES } from './match.ts';
+import { matcherOf, UNKNOWN, YES } from './match.ts';
 import type { CatalogueProfile, HostFacts, ReconRow } from './types.ts';
 
 /** What the gate wishes for one slot: a version, to hold whatever is there, or nothing. */
@@ -9,28 +8,75 @@ export type Wish =
   | { readonly kind: 'hold' }
   | undefined;
 
-/** The gate's wish per slot; a slot without an entry is not wanted. */
-export function wishesOf(catalogue: Catalogue, row: ReconRow): Map<number, Wish> {
+export interface OpenSlots {
+  /** A slot without an entry is not wanted. */
+  readonly wishes: ReadonlyMap<number, Wish>;
+  /** Version by slot. */
+  readonly held: ReadonlyMap<number, number>;
+}
+
+/**
+ * What is wished and what is held, without the slots of which nothing can follow: they hold the version that is wished
+ * and have no op. After an edit that is one slot of a hundred.
+ */
+export function openSlots(catalogue: Catalogue, row: ReconRow, ops: { has(slotId: number): boolean }): OpenSlots {
   const { profiles, match } = matcherOf(catalogue, row);
   const answers = match(row);
+  const { applied } = row;
+  const met = new Uint8Array(applied.length);
   const wishes = new Map<number, Wish>();
-  profiles.forEach((profile, index) => {
-    if (answers[index] === YES) wishes.set(profile.slotId, { kind: 'version', versionId: profile.versionId, profile });
+  const wish = (profile: CatalogueProfile) =>
+    wishes.set(profile.slotId, { kind: 'version', versionId: profile.versionId, profile });
+  for (let index = 0; index < answers.length; index += 1) {
+    const profile = profiles[index] as CatalogueProfile;
     if (answers[index] === UNKNOWN) wishes.set(profile.slotId, { kind: 'hold' });
-  });
-  return wishes;
+    if (answers[index] !== YES) continue;
+    const at = placeOf(applied, profile.versionId);
+    if (at < 0 || ops.has(profile.slotId)) wish(profile);
+    else met[at] = 1;
+  }
+  const held = new Map<number, number>();
+  for (let at = 0; at < applied.length; at += 1) {
+    if (met[at] === 1) continue;
+    const id = applied[at] as number;
+    held.set(versionOf(catalogue, id).slotId, id);
+  }
+  // A slot that holds what is wished and another version besides is open too.
+  if (held.size > 0)
+    for (let index = 0; index < answers.length; index += 1) {
+      const profile = profiles[index] as CatalogueProfile;
+      if (answers[index] === YES && held.has(profile.slotId)) wish(profile);
+    }
+  return { wishes, held };
+}
+
+/** Where `id` is in an ascending list; -1: nowhere. */
+function placeOf(ascending: readonly number[], id: number): number {
+  let low = 0;
+  let high = ascending.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const there = ascending[middle] as number;
+    if (there === id) return middle;
+    if (there < id) low = middle + 1;
+    else high = middle - 1;
+  }
+  return -1;
 }
 
 /** The fingerprint shortcut holds only where no label is unknown and no op exists (design §4). */
 export function isSettled(catalogue: Catalogue, { row, ops }: Pick<HostFacts, 'row' | 'ops'>): boolean {
   if (ops.length > 0) return false;
-  const { profiles, match } = matcherOf(catalogue, row);
+  const { profiles, match, fingerprints } = matcherOf(catalogue, row);
   const answers = match(row);
-  let sum = EMPTY_FINGERPRINT;
+  let high = 0;
+  let low = 0;
   for (let index = 0; index < answers.length; index += 1) {
-    if (answers[index] === NO || answers[index] === BARRED) continue;
     if (answers[index] === UNKNOWN) return false;
-    sum = xor(sum, versionOf(catalogue, (profiles[index] as (typeof profiles)[number]).versionId).fingerprint);
+    if (answers[index] !== YES) continue;
+    if (fingerprints === undefined) versionOf(catalogue, (profiles[index] as CatalogueProfile).versionId);
+    high ^= fingerprints?.[2 * index] ?? 0;
+    low ^= fingerprints?.[2 * index + 1] ?? 0;
   }
-  return equalFingerprints(sum, row.fingerprint);
+  return fingerprints !== undefined && high === row.fingerprint.high && low === row.fingerprint.low;
 }

@@ -41,8 +41,8 @@ export async function loadCatalogue(db: Database): Promise<Catalogue> {
 export async function makeFleet(db: Database, hosts: number, profilesPerTeam: number): Promise<number> {
   await makeCatalogue(db, profilesPerTeam);
   await sql`
-    insert into host (id, udid, os_version, team_id, created_at, updated_at)
-    select n::uuid, n, '15.1', 1, now(), now()
+    insert into host (id, udid, model, os_version, team_id, created_at, updated_at)
+    select n::uuid, n, 'Mac15,3', '15.1', 1, now(), now()
     from generate_series(1, ${hosts}::int) i, lateral (select '00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0') as n) as n
   `.execute(db.read);
   await sql`

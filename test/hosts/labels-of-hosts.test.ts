@@ -497,11 +497,12 @@ eachDatabase((kind, open) => {
     await sql`update recon set label_epoch = 77, unknown_label_ids = '{}' where enrollment_id = ${host.enrollment}`.execute(
       db.read,
     );
-    const { low, high } = (await reconcileStore(db).bounds()) ?? { low: 0, high: 0 };
-    const repaired = await db.run((tx) => reconcileStore(db).repairCopies(tx, low, high + 1));
-    expect(repaired).toContain(host.enrollment);
+    const store = reconcileStore(db);
+    const { low, high } = (await store.bounds()) ?? { low: 0, high: 0 };
+    const { suspects } = await store.auditPage(low, high + 1);
+    expect(await db.run((tx) => store.repairCopies(tx, suspects))).toContain(host.enrollment);
     expect(await recon(host)).toEqual(before);
-    expect(await db.run((tx) => reconcileStore(db).repairCopies(tx, low, high + 1))).toEqual([]);
+    expect((await store.auditPage(low, high + 1)).suspects).toEqual([]);
   });
 
   // PGlite has one unit of work at a time.
