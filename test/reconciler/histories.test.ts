@@ -30,6 +30,7 @@ async function run(one: History, happenings: readonly Happening[]): Promise<void
 
   expect(await one.unannounced()).toEqual([]);
   await one.calm();
+  expect(await one.wrongMembers()).toEqual([]);
   const kept = await present(one);
   for (let round = 0; round < 3; round += 1) await one.goodRound(round === 0);
   if (await one.newContentForGivenUp()) for (let round = 0; round < 3; round += 1) await one.goodRound(false);

@@ -278,6 +278,20 @@ export class History {
     }
   }
 
+  /** Dynamic labels of Macs whose agent has answered, where the server's word is not the agent's. */
+  async wrongMembers(): Promise<readonly string[]> {
+    const { rows } = await sql<{ udid: string; label_id: number }>`
+      select h.udid, m.label_id from label_member m join host h on h.id = m.host_id where m.label_id > ${0}
+    `.execute(this.house.db.read);
+    const members = new Set(rows.map((row) => `${row.udid} ${row.label_id}`));
+    const dynamic = [...this.labels.values()].filter(({ kind }) => kind === 'dynamic');
+    return this.macs
+      .filter(({ agent }) => agent !== 'none')
+      .flatMap(({ udid, truths }) => dynamic.map(({ id }) => ({ key: `${udid} ${id}`, truth: truths.get(id) ?? 'no' })))
+      .filter(({ key, truth }) => truth !== 'error' && members.has(key) !== (truth === 'yes'))
+      .map(({ key, truth }) => `${key} is ${truth}`);
+  }
+
   /** What each Mac should hold by the definition in SQL; undefined where nobody knows. */
   async wanted(): Promise<Map<SimMac, Map<Place, string | undefined>>> {
     const { rows } = await sql<{
