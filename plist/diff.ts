@@ -34,7 +34,8 @@ export function diffPlists(before: PlistValue, after: PlistValue, maxChanges: nu
       continue;
     }
     const inside = partsOf(next.path, next.before, next.after);
-    if (inside !== undefined) open.push(...inside.toReversed());
+    // One by one: a container may have more parts than a call may have arguments.
+    if (inside !== undefined) for (const one of inside.toReversed()) open.push(one);
     else if (!isSameScalar(next.before, next.after)) open.push({ ...next, kind: 'changed' });
   }
   return { changes, truncated: false };

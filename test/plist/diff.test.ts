@@ -107,6 +107,13 @@ describe('diffPlists', () => {
     expect(diffPlists(new Map(), many, 50).truncated).toBe(false);
   });
 
+  it('a container of hundreds of thousands of parts is compared', () => {
+    const wide = Array.from({ length: 300_000 }, (_, index) => index);
+    expect(diffPlists(wide, wide.with(-1, -1), 10).changes).toHaveLength(1);
+    const keys = (end: number) => new Map(wide.map((index) => [`K${index}`, index === 299_999 ? end : index]));
+    expect(diffPlists(keys(1), keys(2), 10).changes).toHaveLength(1);
+  });
+
   it('lists nested far beyond the limit of the reader are compared without recursion', () => {
     const deep = (leaf: PlistValue) => Array.from({ length: 3000 }).reduce<PlistValue>((inner) => [inner], leaf);
     expect(diffPlists(deep(1), deep(2), 10).changes).toHaveLength(1);
