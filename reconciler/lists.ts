@@ -162,10 +162,15 @@ async function* failedOnes(
   after: EnrollmentRef,
   limit: number,
 ): AsyncGenerator<Walked> {
-  const failed = await store.failedIn(slotId, [teamId], after, limit);
-  for (const facts of await store.read(failed)) {
-    const host = { row: facts.row, opCount: facts.ops.length, device: facts.row.enrollment, userChannel: true };
-    yield { host, facts };
+  for (let from = after; ; ) {
+    const failed = await store.failedIn(slotId, [teamId], from, limit);
+    const last = failed.at(-1);
+    if (last === undefined) return;
+    from = last;
+    for (const facts of await store.read(failed)) {
+      const host = { row: facts.row, opCount: facts.ops.length, device: facts.row.enrollment, userChannel: true };
+      yield { host, facts };
+    }
   }
 }
 

@@ -339,6 +339,21 @@ eachDatabase((_kind, open) => {
     });
   });
 
+  test('a page of failed pairs with one error goes on past those with another', async () => {
+    await inWorld(await open(), async (fleet, reconciler) => {
+      const macs: Mac[] = [];
+      for (let index = 0; index < 3; index += 1) macs.push(await fleet.mac(reconciler));
+      const profile = await fleet.upload({ identifier: 'a' });
+      await reconciler.drain();
+      await sql`
+        update op set state = 'failed', reason = case when enrollment_id = ${macs[2]?.enrollment} then 'rare' else 'common' end
+      `.execute(fleet.db.read);
+      const filter = { ...ALL, state: 'failed' as const, error: 'rare' };
+      const page = await reconciler.reads.lists.profileHosts(profile, filter, 0, 2);
+      expect(page.items.map(({ hostId }) => hostId)).toEqual([macs[2]?.hostId]);
+    });
+  });
+
   test('whose profile it is where it is not for this host', async () => {
     await inWorld(await open(), async (fleet, reconciler) => {
       const mac = await fleet.mac(reconciler);
