@@ -32,6 +32,15 @@ export async function announce(executor: Executor, wave: Wave, reason: string, n
   `.execute(executor);
 }
 
+/** The same for every team: what changed concerns each enrolment there is. */
+export async function announceEverywhere(executor: Executor, reason: string, now: Date): Promise<void> {
+  await sql`
+    insert into recon_wave (team_id, reason, state, created_at)
+    select id, ${reason}, 'asked', ${now} from team where deleted_at is null order by id
+    on conflict (team_id, label_ids) where state = 'asked' do update set reason = excluded.reason
+  `.execute(executor);
+}
+
 interface WaveRow {
   readonly id: number;
   readonly team_id: number;

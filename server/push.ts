@@ -5,7 +5,7 @@ import { readPushCertificate } from '../apns/push-certificate.ts';
 import type { Clock } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import type { UnitOfWork } from '../core/tx.ts';
+import type { Tx, UnitOfWork } from '../core/tx.ts';
 import type { AssociatedData, Opener, Sealer } from '../keys/types.ts';
 import type { Settings } from './settings.ts';
 
@@ -17,6 +17,8 @@ export interface PushCertificatesDeps {
   readonly endpoint: PushEndpoint;
   /** Enrolments that live on another topic than the given one; they would be orphaned by it. */
   readonly liveOnOtherTopic: (topic: string) => Promise<number>;
+  /** What waited for a valid certificate is planned again, all of the fleet. */
+  readonly queueFleet: (tx: Tx) => Promise<void>;
 }
 
 export interface PushCertificates {
@@ -73,7 +75,10 @@ export function createPushCertificates(deps: PushCertificatesDeps): PushCertific
         );
       }
       const sealed = deps.vault.seal(Buffer.from(certificate.privateKey.reveal()), associated(certificate.topic));
-      await deps.unitOfWork.run((tx) => deps.store.save(tx, certificate, sealed, deps.clock.now()));
+      await deps.unitOfWork.run(async (tx) => {
+        await deps.store.save(tx, certificate, sealed, deps.clock.now());
+        await deps.queueFleet(tx);
+      });
       await reload();
       return { topic: certificate.topic, notAfter: certificate.notAfter };
     },

@@ -2,6 +2,7 @@ import { createPusher } from '../apns/pusher.ts';
 import { parseCertificate } from '../cms/x509.ts';
 import type { Tx } from '../core/tx.ts';
 import { commandStore } from '../db/command-store.ts';
+import { executorOf } from '../db/database.ts';
 import { driftStore } from '../db/drift-read.ts';
 import { enrolledOnOtherTopic } from '../db/enrollment-facts.ts';
 import { hostStore } from '../db/host-store.ts';
@@ -11,6 +12,7 @@ import { mdmStore } from '../db/mdm-store.ts';
 import { osqueryStore } from '../db/osquery-store.ts';
 import { profileStore } from '../db/profile-store.ts';
 import { pushCertificateStore, pushStore } from '../db/push-store.ts';
+import { announceEverywhere } from '../db/recon-wave.ts';
 import { originalOf } from '../db/reconcile-evidence.ts';
 import { reconcileStore } from '../db/reconcile-store.ts';
 import { certificateStore, enrollLinkStore } from '../db/scep-store.ts';
@@ -50,6 +52,7 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
   const identityCa = keys.identity('identity_ca');
   const deviceVault = keys.vault('device');
 
+  const wakeAfter = (tx: Tx) => unitOfWork.afterCommit(tx, reconcilerWake);
   const pushes = pushStore(db);
   const pushCertificates = createPushCertificates({
     store: pushCertificateStore(db),
@@ -58,6 +61,10 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     clock,
     endpoint: pushEndpoint(settings),
     liveOnOtherTopic: (topic) => enrolledOnOtherTopic(db, topic),
+    async queueFleet(tx) {
+      await announceEverywhere(executorOf(tx), 'push certificate', clock.now());
+      wakeAfter(tx);
+    },
   });
   const pusher = createPusher({
     store: pushes,
@@ -69,7 +76,6 @@ export function createRooms(foundation: Foundation, metrics: Metrics) {
     onAnswer: ({ verdict }) => metrics.pushes.inc({ verdict: verdict.kind }),
   });
 
-  const wakeAfter = (tx: Tx) => unitOfWork.afterCommit(tx, reconcilerWake);
   const reconcileRows = reconcileStore(db);
   // What a dry run needs: the catalogue as it would be, and the planner's word on it.
   const rehearsal = {
