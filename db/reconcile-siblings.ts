@@ -38,15 +38,16 @@ export async function heldElsewhere(
 export async function queueWaitingFor(
   executor: Executor,
   enrollment: EnrollmentRef,
-  slots: readonly number[],
+  slots: readonly number[] | undefined,
   now: Date,
 ): Promise<boolean> {
+  const from = slots === undefined ? sql`is not null` : sql`= any(${sql.val([...slots])}::int[])`;
   const { rows } = await sql`
     insert into recon_queue (enrollment_id, reason, due_at)
     select s.id, 'dependency', ${now}::timestamptz
     from enrollment e join enrollment s on s.host_id = e.host_id and s.id <> e.id and s.state = 'enrolled'
     where e.id = ${enrollment} and exists (
-      select from profile p where p.moved_from_slot_id = any(${sql.val([...slots])}::int[]) and p.deleted_at is null)
+      select from profile p where p.moved_from_slot_id ${from} and p.deleted_at is null)
     returning enrollment_id
   `.execute(executor);
   return rows.length > 0;

@@ -80,6 +80,11 @@ export async function evaluate(deps: EvaluateDeps, tx: Tx, claim: Claim, now: Da
     }
   }
   if (writes.length > 0) await store.writePlans(tx, writes, [...bodies.values()], now);
+  for (const { row, drops } of writes) {
+    // Taken back before the device saw it: a profile that has moved to another channel waits no longer.
+    const rid = drops.filter((slotId) => catalogue.movedFrom.has(slotId));
+    if (rid.length > 0) await store.queueWaitingFor(tx, row.enrollment, rid, now);
+  }
   await store.enqueue(tx, again, 'more', now);
   const commands = writes.reduce((sum, write) => sum + write.commands.length, 0);
   return { hosts: locked.hosts.length, commands, repaired, failed };

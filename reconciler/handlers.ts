@@ -59,8 +59,10 @@ export function createHandlers(deps: HandlerDeps): ReconcilerHandlers {
       await queue(tx, enrollment, 'enrolled', clock.now());
     },
 
+    /** What another channel of the host waited to see gone from this one is waited for no longer. */
     async onEnrollmentEnded(tx, { enrollment }) {
       await store.drop(tx, enrollment);
+      if (await store.queueWaitingFor(tx, enrollment, undefined, clock.now())) deps.wakeAfter(tx);
     },
 
     async onOpSettled(tx, effect) {

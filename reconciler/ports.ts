@@ -281,8 +281,11 @@ export interface ReconcileStore {
   teamNames(teamIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
   /** Enrolments after `after`, ascending; of these teams, where named. */
   scan(after: EnrollmentRef, limit: number, teamIds?: readonly number[]): Promise<readonly CountedHost[]>;
-  /** Queues the other live channels of this enrolment's host, if a live profile has moved away from one of these slots. */
-  queueWaitingFor(tx: Tx, enrollment: EnrollmentRef, slots: readonly number[], now: Date): Promise<boolean>;
+  /**
+   * Queues the other live channels of this enrolment's host, if a live profile has moved away from one of these slots.
+   * Undefined = from any slot.
+   */
+  queueWaitingFor(tx: Tx, enrollment: EnrollmentRef, slots: readonly number[] | undefined, now: Date): Promise<boolean>;
   hostNames(enrollments: readonly EnrollmentRef[]): Promise<ReadonlyMap<EnrollmentRef, HostNames>>;
   /** Enrolments of these teams that have a failed operation in this slot: after `after`, ascending. */
   failedIn(

@@ -257,6 +257,46 @@ eachDatabase((_kind, open) => {
     });
   });
 
+  test('a profile that moves before its command was seen, or whose old channel ends, waits for nobody', async () => {
+    await inWorld(await open(), async (fleet, reconciler) => {
+      const mac = await fleet.mac(reconciler);
+      const user = await fleet.user(reconciler, mac);
+      await reconciler.drain();
+      await fleet.pollAll(reconciler, mac);
+      await fleet.pollAll(reconciler, user);
+      const move = (old: number, identifier: string, channel: 'device' | 'user') =>
+        fleet.change(async (tx) => {
+          await sql`update profile set deleted_at = now() where id = ${old}`.execute(executorOf(tx));
+          const id = await fleet.insertProfile(tx, { identifier, channel });
+          await sql`
+            update profile set moved_from_slot_id = (select slot_id from profile where id = ${old}) where id = ${id}
+          `.execute(executorOf(tx));
+        });
+      const unseen = await fleet.upload({ identifier: 'unseen' });
+      await reconciler.drain();
+      await move(unseen, 'unseen', 'user');
+      await reconciler.drain();
+      expect(await fleet.ops(mac)).toEqual([]);
+      expect(await fleet.ops(user)).toMatchObject([{ op: 'install', state: 'queued' }]);
+
+      await fleet.pollAll(reconciler, user);
+      const held = await fleet.upload({ identifier: 'held', channel: 'user' });
+      await reconciler.drain();
+      await fleet.pollAll(reconciler, user);
+      await move(held, 'held', 'device');
+      await reconciler.drain();
+      expect(await fleet.ops(mac)).toEqual([]);
+      await fleet.db.run(async (tx) => {
+        await sql`update enrollment set state = 'ended' where id = ${user.enrollment}`.execute(executorOf(tx));
+        await sql`delete from command where enrollment_id = ${user.enrollment}`.execute(executorOf(tx));
+        await reconciler.handlers.onEnrollmentEnded(tx, { kind: 'enrollment_ended', enrollment: user.enrollment });
+      });
+      await reconciler.drain();
+      expect(await fleet.ops(mac)).toMatchObject([{ op: 'install', state: 'queued' }]);
+      await fleet.invariants();
+    });
+  });
+
   test('somebody who claims to be a host that never went live is quarantined, and the page says so', async () => {
     await inWorld(await open(), async (fleet, reconciler) => {
       const mac = await fleet.mac(reconciler);
