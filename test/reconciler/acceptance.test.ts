@@ -70,6 +70,7 @@ class Scene {
   async agents(macs: readonly SimMac[]): Promise<void> {
     this.house.forward(TIMES.osqueryIntervalMs);
     await this.rooms.osquery.refresh();
+    await this.rooms.osquery.refreshLabels();
     for (const mac of macs) await mac.agentTurn(this.rooms, this.#secret);
   }
 

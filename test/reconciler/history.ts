@@ -382,6 +382,7 @@ export class History {
 async function jobs(rooms: Rooms): Promise<void> {
   await rooms.labelFiller.fill();
   await rooms.osquery.refresh();
+  await rooms.osquery.refreshLabels();
 }
 
 /** Another query, or other criteria, with each number. */
