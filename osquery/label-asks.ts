@@ -74,7 +74,7 @@ export function createLabelAsks(deps: LabelAsksDeps) {
     if (labels.length === 0) return false;
     const turn = turnOf(node);
     if (turn.dueAt <= now) return true;
-    if (newest > turn.epoch && turn.failures === 0) {
+    if (newest > turn.epoch) {
       const spread = Math.min(everyMs, (turns.size * 1000) / ANSWERS_PER_SECOND);
       return since + spread * placeOf(node.id) <= now;
     }

@@ -247,6 +247,24 @@ eachDatabase((_kind, open) => {
     }
   });
 
+  it('a query that failed is asked anew as soon as it is edited, however often it had failed', async () => {
+    await dynamicLabel('SELECT 1 FROM aps');
+    const key = await enroll();
+    for (let times = 0; times < 12; times += 1) {
+      const [name = ''] = await asked(key);
+      await answer(key, [name], '', { statuses: { [name]: 1 } });
+      later(2 * HOUR_MS);
+    }
+    const [name = ''] = await asked(key);
+    await answer(key, [name], '', { statuses: { [name]: 1 } });
+    await sql`
+      with e as (update catalogue set epoch = epoch + 1 returning epoch) update label set query = 'SELECT 9', epoch = e.epoch from e
+    `.execute(db.read);
+    await service.refreshLabels();
+    later(POLL_MS);
+    expect(await asked(key)).toHaveLength(1);
+  });
+
   it('a host that is about to leave a label, or is new to life, is asked soon by whichever replica it polls', async () => {
     await dynamicLabel();
     const key = await enroll();
