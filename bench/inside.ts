@@ -1,9 +1,17 @@
 import { drainer } from './reconcile-drainer.ts';
+import { million } from './reconcile-million.ts';
 import { reconcilePart } from './reconcile-part.ts';
+import { sizes } from './reconcile-sizes.ts';
 import { scepCodec } from './scep-codec.ts';
 import { type Part, runPart } from './support/part.ts';
 
-const PARTS: Readonly<Record<string, Part>> = { 'scep-codec': scepCodec, reconcile: reconcilePart, drainer };
+const PARTS: Readonly<Record<string, Part>> = {
+  'scep-codec': scepCodec,
+  reconcile: reconcilePart,
+  million,
+  sizes,
+  drainer,
+};
 
 /** `--inside <part>`: how the bench starts itself again. */
 export async function inside(name: string): Promise<void> {

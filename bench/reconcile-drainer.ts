@@ -4,7 +4,7 @@ import type { Part } from './support/part.ts';
 import { reconcilerOn } from './support/reconciler.ts';
 
 export const drainer: Part = async ({ databaseUrl = '' }, { turn }) => {
-  const db = await openDatabase({ databaseUrl });
+  const db = await openDatabase({ databaseUrl, statementTimeoutMs: 60_000 });
   const reconciler = reconcilerOn(db);
   await reconciler.drain();
   await turn();

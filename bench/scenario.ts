@@ -7,6 +7,8 @@ export interface Bench {
   /** Undefined where PostgreSQL is not installed. */
   readonly cluster: Cluster | undefined;
   readonly quick: boolean;
+  /** The fleet of a million hosts too: some 20 minutes more. */
+  readonly million: boolean;
   readonly report: Report;
   /** Progress, for whoever watches. */
   readonly say: (text: string) => void;

@@ -42,14 +42,24 @@ export async function plantDrift(db: Database): Promise<number> {
   return rows.length;
 }
 
-/** `count` hosts whose membership in one label turned over, as a label answer writes it. Even and odd hosts take turns. */
-export async function turnLabel(db: Database, labelId: number, count: number, parity: 0 | 1): Promise<void> {
+/**
+ * `count` hosts (of one team) whose membership in one label turned over, as a label answer writes it. Even and odd hosts
+ * take turns.
+ */
+export async function turnLabel(
+  db: Database,
+  labelId: number,
+  count: number,
+  parity: 0 | 1,
+  teamId?: number,
+): Promise<void> {
   await db.run(async (tx) => {
     const executor = executorOf(tx);
     await sql`
       with chosen as (
         select r.enrollment_id, e.host_id from recon r join enrollment e on e.id = r.enrollment_id
         where r.op_count = 0 and cardinality(r.unknown_label_ids) = 0 and r.enrollment_id % 2 = ${parity}::int
+          and (${teamId ?? null}::int is null or r.team_id = ${teamId ?? null}::int)
         order by r.enrollment_id limit ${count}
       ), gone as (
         delete from label_member m using chosen c where m.host_id = c.host_id and m.label_id = ${labelId}::int returning m.host_id
@@ -78,4 +88,11 @@ export async function editForLargestTeam(db: Database, nth: number): Promise<voi
     await sql`update catalogue set epoch = epoch + 1`.execute(executor);
     await announce(executor, { teamId: 1 }, 'profile', new Date());
   });
+}
+
+export async function commandsOfLastEdit(db: Database): Promise<number> {
+  const { rows } = await sql<{ commands: number }>`
+    select count(*) as commands from command where body_id = (select max(body_id) from command)
+  `.execute(db.read);
+  return rows[0]?.commands ?? 0;
 }

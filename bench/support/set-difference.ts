@@ -6,8 +6,11 @@ import { type Database, openDatabase } from '../../db/database.ts';
 export const DIFFERENCE_LIMIT_MS = 60_000;
 
 /** Milliseconds and the number of differing pairs; no count where the limit was met. */
-export async function setDifference(databaseUrl: string): Promise<{ ms: number; pairs: number | undefined }> {
-  const db = await openDatabase({ databaseUrl, poolSize: 1, statementTimeoutMs: DIFFERENCE_LIMIT_MS });
+export async function setDifference(
+  databaseUrl: string,
+  limitMs: number,
+): Promise<{ ms: number; pairs: number | undefined }> {
+  const db = await openDatabase({ databaseUrl, poolSize: 1, statementTimeoutMs: limitMs });
   const from = performance.now();
   try {
     const pairs = await difference(db);

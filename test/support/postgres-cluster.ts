@@ -1,61 +1,11 @@
 /** A throw-away PostgreSQL for one test run: from ESPALIER_TEST_DATABASE_URL, or made from the system's binaries. */
-import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isPostgresInstalled, startPostgres, stopPostgres, urlOn } from '../../bench/support/postgres-server.ts';
 
-const ROOT = '/usr/lib/postgresql';
-
-/** The newest installed version's bin folder. */
-function binaries(): string | undefined {
-  if (!existsSync(ROOT)) return undefined;
-  return readdirSync(ROOT)
-    .sort((a, b) => Number(b) - Number(a))
-    .map((version) => path.join(ROOT, version, 'bin'))
-    .find((folder) => existsSync(path.join(folder, 'initdb')));
-}
-
-/** PostgreSQL refuses to run as root; its package brings the user that may. */
-function asServer(command: string, args: readonly string[]): void {
-  const root = process.getuid?.() === 0;
-  execFileSync(root ? 'runuser' : command, root ? ['-u', 'postgres', '--', command, ...args] : [...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    cwd: '/',
-  });
-}
-
-function startCluster(folder: string, bin: string): void {
-  if (process.getuid?.() === 0) {
-    const uid = Number(execFileSync('id', ['-u', 'postgres'], { encoding: 'utf8' }));
-    chownSync(folder, uid, -1);
-  }
-  chmodSync(folder, 0o711);
-  const data = path.join(folder, 'data');
-  asServer(path.join(bin, 'initdb'), [
-    '-D',
-    data,
-    '-U',
-    'postgres',
-    '-A',
-    'trust',
-    '-E',
-    'UTF8',
-    '--locale=C',
-    '--no-sync',
-  ]);
-  const settings = `-c listen_addresses='' -c unix_socket_directories='${folder}' -c fsync=off -c full_page_writes=off -c max_connections=300`;
-  asServer(path.join(bin, 'pg_ctl'), ['-D', data, '-w', '-l', path.join(folder, 'log'), '-o', settings, 'start']);
-}
+/** It is thrown away: nothing needs to outlive a crash. */
+const SETTINGS = ['fsync=off', 'full_page_writes=off', 'max_connections=300'];
 
 /**
  * The server's URL without a database name, or undefined where there is none.
@@ -64,8 +14,7 @@ function startCluster(folder: string, bin: string): void {
 export async function postgresUrl(runFolder: string): Promise<string | undefined> {
   const given = process.env['ESPALIER_TEST_DATABASE_URL'];
   if (given !== undefined && given !== '') return given;
-  const bin = binaries();
-  if (bin === undefined) return undefined;
+  if (!isPostgresInstalled()) return undefined;
   const folder = path.join(runFolder, 'pg');
   const ready = path.join(runFolder, 'pg.ready');
   try {
@@ -77,8 +26,8 @@ export async function postgresUrl(runFolder: string): Promise<string | undefined
     }
     return readFileSync(ready, 'utf8');
   }
-  startCluster(folder, bin);
-  const url = `postgresql://postgres@localhost/postgres?host=${encodeURIComponent(folder)}`;
+  startPostgres(folder, SETTINGS, false);
+  const url = urlOn(folder, 'postgres');
   writeFileSync(`${ready}.new`, url);
   renameSync(`${ready}.new`, ready);
   return url;
@@ -86,10 +35,6 @@ export async function postgresUrl(runFolder: string): Promise<string | undefined
 
 /** Stop and remove what `postgresUrl` started. */
 export function removeCluster(runFolder: string): void {
-  const bin = binaries();
-  const data = path.join(runFolder, 'pg', 'data');
-  if (bin !== undefined && existsSync(path.join(data, 'postmaster.pid'))) {
-    asServer(path.join(bin, 'pg_ctl'), ['-D', data, '-m', 'immediate', '-w', 'stop']);
-  }
+  stopPostgres(path.join(runFolder, 'pg'));
   rmSync(runFolder, { recursive: true, force: true });
 }
