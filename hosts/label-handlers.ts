@@ -2,7 +2,8 @@ import type { Clock } from '../core/clock.ts';
 import type { Effect } from '../core/effects.ts';
 import type { Tx } from '../core/tx.ts';
 import { decideLabels } from './label-answers.ts';
-import type { LabelAnswerStore, VitalsStore, WakeAfter } from './ports.ts';
+import type { HostLabels, LabelAnswerStore, VitalsStore, WakeAfter } from './ports.ts';
+import type { LabelEvidence } from './types.ts';
 import { judgeVitals } from './vitals.ts';
 
 type Of<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
@@ -36,9 +37,12 @@ export function createLabelHandlers(deps: LabelHandlersDeps): LabelHandlers {
     /** Read first and locked only where something changes: an answer that says nothing new writes nothing. */
     async onLabelsAnswered(tx, { hostId, ...report }) {
       const now = clock.now();
-      if (report.askedAt.getTime() > now.getTime() + MAX_SKEW_MS) return;
-      const decide = ({ labels, evidence }: Awaited<ReturnType<LabelAnswerStore['read']>>) =>
-        decideLabels(labels, evidence, report, deps.confirmNo);
+      const isFromFuture = (at: Date | undefined) => at !== undefined && at.getTime() > now.getTime() + MAX_SKEW_MS;
+      if (isFromFuture(report.askedAt)) return;
+      // Written while a clock was wrong: no report would ever come after it.
+      const sane = (evidence: LabelEvidence): LabelEvidence =>
+        isFromFuture(evidence.askedAt) ? { ...evidence, askedAt: undefined } : evidence;
+      const decide = ({ labels, evidence }: HostLabels) => decideLabels(labels, sane(evidence), report, deps.confirmNo);
       const expected = decide(await answers.read(tx, hostId));
       if (expected.kind === 'same') evaluated.set(hostId, now);
       if (expected.kind !== 'changed') return;

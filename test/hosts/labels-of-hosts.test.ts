@@ -289,6 +289,18 @@ eachDatabase((kind, open) => {
       expect(await recon(host)).toMatchObject({ label_ids: [], label_epoch: 0 });
     });
 
+    it('a clock that was a year ahead and is set right stops nobody’s answers for a year', async () => {
+      const host = await mac();
+      const { id } = await dynamic();
+      const right = now;
+      now = new Date(now.getTime() + 365 * 86_400_000);
+      await answer(host, [says(id, 'yes')]);
+      now = right;
+      await answer(host, [says(id, 'no')]);
+      await answer(host, [says(id, 'no')]);
+      expect(await recon(host)).toMatchObject({ label_ids: [] });
+    });
+
     it('answers of one host at once, and of labels that are deleted meanwhile, leave the copy what the tables say', async () => {
       const host = await mac();
       const first = await dynamic();
