@@ -73,7 +73,8 @@ export function createLabelAsks(deps: LabelAsksDeps) {
   function isDue(node: OsqueryNode, { labels, newest, since }: LabelList, now: number): boolean {
     if (labels.length === 0) return false;
     const turn = turnOf(node);
-    if (turn.dueAt <= now) return true;
+    // Further off than any turn is: answered while a clock was ahead that has been set right.
+    if (turn.dueAt <= now || turn.dueAt > now + 2 * everyMs) return true;
     if (newest > turn.epoch) {
       const spread = Math.min(everyMs, (turns.size * 1000) / ANSWERS_PER_SECOND);
       return since + spread * placeOf(node.id) <= now;

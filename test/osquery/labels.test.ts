@@ -265,6 +265,18 @@ eachDatabase((_kind, open) => {
     expect(await asked(key)).toHaveLength(1);
   });
 
+  it('a clock that was a year ahead and is set right keeps nobody from being asked', async () => {
+    await dynamicLabel();
+    const key = await enroll();
+    const right = now;
+    later(365 * 24 * HOUR_MS);
+    await answer(key, await asked(key));
+    now = right;
+    expect(await asked(key)).toHaveLength(1);
+    await answer(key, await asked(key));
+    expect(await asked(key)).toEqual([]);
+  });
+
   it('a host that is about to leave a label, or is new to life, is asked soon by whichever replica it polls', async () => {
     await dynamicLabel();
     const key = await enroll();
