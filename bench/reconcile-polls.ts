@@ -37,6 +37,7 @@ export async function pollsDuringAnEdit({ folder, quick, report, say }: Bench): 
       clock,
       endpoint: pushEndpoint(settings),
       liveOnOtherTopic: async () => 0,
+      queueFleet: async () => undefined,
     });
     await certificates.upload(push.certificate, push.key);
     await certificates.close();

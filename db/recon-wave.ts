@@ -1,10 +1,11 @@
 /** Intents for whole teams: announced in one row, worked off page by page by any number of workers. */
 import { type RawBuilder, sql } from 'kysely';
 import type { EnrollmentRef } from '../core/enrollment.ts';
-import { gapsBetween, type KeyRange } from '../reconciler/key-range.ts';
 import type { Claim, WaveTurn } from '../reconciler/ports.ts';
+import type { KeyRange } from '../reconciler/types.ts';
 import { LABEL_EPOCH } from './catalogue-epoch.ts';
 import type { Executor } from './database.ts';
+import { gapsBetween } from './key-gaps.ts';
 
 /** Pages cut in one go: enough that workers rarely meet over the rest, few enough that what is cut is read at once. */
 const PAGES = 16;

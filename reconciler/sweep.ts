@@ -3,11 +3,11 @@ import type { UnitOfWork } from '../core/tx.ts';
 import { truerFingerprint } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
-import { type KeyRange, sliceOf } from './key-range.ts';
+import { sliceOf } from './key-range.ts';
 import { isQuiet, planHost } from './plan.ts';
 import { AUDIT, type AuditPage, type ReconcileStore } from './ports.ts';
 import type { ReconcilerSettings } from './settings.ts';
-import type { HostFacts } from './types.ts';
+import type { HostFacts, KeyRange } from './types.ts';
 
 /** A range that its owner has not ended after this many milliseconds is another's. */
 const LEASE_MS = 120_000;

@@ -340,3 +340,9 @@ export interface Preview {
 }
 
 export type PreviewOf = (change: PreviewChange) => Promise<Preview>;
+
+/** Enrolments from `low` on, before `high`. */
+export interface KeyRange {
+  readonly low: number;
+  readonly high: number;
+}

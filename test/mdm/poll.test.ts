@@ -268,7 +268,8 @@ eachDatabase((_kind, open) => {
       const faulty = createWorld(db, {
         authority: world.authority,
         applyEffects: async (_tx, effects) => {
-          if (effects.some((effect) => 'enrollment' in effect && effect.enrollment === poisoned)) throw new TypeError('a bug in a handler');
+          if (effects.some((effect) => 'enrollment' in effect && effect.enrollment === poisoned))
+            throw new TypeError('a bug in a handler');
         },
       });
       const answers = await Promise.all(

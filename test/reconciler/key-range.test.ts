@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { gapsBetween, type KeyRange, sliceOf } from '../../reconciler/key-range.ts';
+import { gapsBetween } from '../../db/key-gaps.ts';
+import { sliceOf } from '../../reconciler/key-range.ts';
+import type { KeyRange } from '../../reconciler/types.ts';
 
 const MOST = 60;
 const range = fc.tuple(fc.nat(MOST), fc.nat(MOST)).map(([one, other]): KeyRange => {
