@@ -252,9 +252,10 @@ export function profileStore(db: Database): ProfileStore {
       `.execute(db.read);
       return rows.map((row) => ({ profileId: row.profile_id, versionId: row.id }));
     },
-    async fill(tx, versionId, { signer, payloads }) {
+    async fill(tx, versionId, { signer, payloads, targetDeviceType }) {
       await sql`
-        update profile_version set signer = ${signerJson(signer)}::jsonb, payloads = ${JSON.stringify(payloads)}::jsonb
+        update profile_version set signer = ${signerJson(signer)}::jsonb, payloads = ${JSON.stringify(payloads)}::jsonb,
+          target_device_type = ${targetDeviceType ?? null}
         where id = ${versionId} and payloads is null
       `.execute(executorOf(tx));
     },

@@ -56,6 +56,9 @@ export interface NewVersion {
   readonly delivered: () => Buffer;
 }
 
+/** What of a version its profile's neighbours and the gate read. */
+export type VersionSummary = Pick<NewVersion, 'signer' | 'payloads' | 'targetDeviceType'>;
+
 /** A line of a profile's history. */
 export interface ChangeLine {
   readonly change: ChangeKind;
@@ -138,7 +141,7 @@ export interface ProfileStore {
   contents(teamId: number, tx?: Tx): Promise<ReadonlyMap<string, number>>;
   /** Current versions of the team from before summaries were kept. */
   unread(teamId: number): Promise<readonly { profileId: number; versionId: number }[]>;
-  fill(tx: Tx, versionId: number, read: Pick<NewVersion, 'signer' | 'payloads'>): Promise<void>;
+  fill(tx: Tx, versionId: number, read: VersionSummary): Promise<void>;
 }
 
 /** A key of a map: the channel cannot hold a space. */

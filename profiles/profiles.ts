@@ -57,7 +57,7 @@ export interface Profiles extends Edits {
 export function createProfiles(deps: ProfilesDeps): Profiles {
   const { store, clock } = deps;
   const carryOut = createCarryOut(deps);
-  const readOlder = createSummaries(deps);
+  const readOlder = createSummaries(store);
 
   async function original(profileId: number, versionId: number): Promise<Buffer> {
     const bytes = await store.original(profileId, versionId);
@@ -72,7 +72,7 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
       const { teamId, by = 'admin' } = options;
       const now = clock.now();
       const prepared = prepare(bytes, options.delivery, deps, now);
-      await readOlder(teamId);
+      const noteOlder = await readOlder(teamId);
       // Before the unit of work, where it is needed at all: signing must not keep a transaction open.
       const known = await store.contents(teamId);
       const expected = prepared.delivery(undefined);
@@ -80,6 +80,7 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
 
       const saved = await carryOut(async (tx, at) => {
         if (!(await store.lockTeam(tx, teamId))) throw noTeam(teamId);
+        const noted = await noteOlder(tx);
         const slots = await store.slots(tx, [prepared]);
         const team = await store.live(tx, teamId);
         const contents = await store.contents(teamId, tx);
@@ -96,7 +97,7 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
         const clashes = clashesWith(neighbourOf(prepared), indexTeam(team));
         return {
           teamId,
-          changed: one.outcome !== 'unchanged',
+          changed: noted || one.outcome !== 'unchanged',
           answer: { ...one, findings: [...one.findings, ...clashes] },
         };
       }, options);

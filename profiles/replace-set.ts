@@ -10,6 +10,7 @@ import { contentText, type LiveProfile, type ProfileStore } from './ports.ts';
 import { neighbourOf, type Prepared } from './prepare.ts';
 import { type ReadSetDeps, readSet, type SetEntry } from './read-set.ts';
 import { type Saved, save } from './save.ts';
+import type { NoteOlder } from './summaries.ts';
 import { storedTargets } from './targets.ts';
 import type { EntryFindings } from './types.ts';
 
@@ -43,7 +44,7 @@ export type ReplaceSet = (entries: readonly SetEntry[], options: ReplaceSetOptio
 interface ReplaceSetDeps extends ReadSetDeps {
   readonly store: ProfileStore;
   readonly carryOut: CarryOut;
-  readonly readOlder: (teamId: number) => Promise<void>;
+  readonly readOlder: (teamId: number) => Promise<NoteOlder>;
 }
 
 /** Names in an error; the count is always said. */
@@ -75,7 +76,7 @@ export function createReplaceSet(deps: ReplaceSetDeps): ReplaceSet {
         fix: 'If that is meant, say allow_empty.',
       });
     }
-    await readOlder(teamId);
+    const noteOlder = await readOlder(teamId);
     const set = await readSet(entries, deps, clock.now());
     await sign(
       teamId,
@@ -85,6 +86,7 @@ export function createReplaceSet(deps: ReplaceSetDeps): ReplaceSet {
 
     async function change(tx: Tx, now: Date) {
       if (!(await store.lockTeam(tx, teamId))) throw new EspalierError('team_not_found', `there is no team ${teamId}`);
+      const noted = await noteOlder(tx);
       const slots = await store.slots(
         tx,
         set.map(({ prepared }) => prepared),
@@ -125,7 +127,8 @@ export function createReplaceSet(deps: ReplaceSetDeps): ReplaceSet {
         entries: saved,
         deleted: removed.map(({ id, channel, identifier, name }) => ({ profileId: id, channel, identifier, name })),
       };
-      return { teamId, changed: removed.length > 0 || saved.some(({ outcome }) => outcome !== 'unchanged'), answer };
+      const differs = removed.length > 0 || saved.some(({ outcome }) => outcome !== 'unchanged');
+      return { teamId, changed: noted || differs, answer };
     }
     return carryOut(change, options);
   };

@@ -1,30 +1,40 @@
 import { EspalierError } from '../core/errors.ts';
-import type { UnitOfWork } from '../core/tx.ts';
+import type { Tx } from '../core/tx.ts';
 import { parseMobileconfig } from './parse.ts';
-import type { NewVersion, ProfileStore } from './ports.ts';
-import { summaryOf } from './summary.ts';
+import type { ProfileStore, VersionSummary } from './ports.ts';
+import { summaryOf, targetDeviceTypeOf } from './summary.ts';
+
+/** Notes what was read; answers whether there was anything. In the unit of work of a change, since gates read it too. */
+export type NoteOlder = (tx: Tx) => Promise<boolean>;
 
 /** Reads current versions of a team that were stored before their payloads and signer were kept; each only once. */
-export function createSummaries(deps: {
-  readonly store: Pick<ProfileStore, 'unread' | 'original' | 'fill'>;
-  readonly unitOfWork: UnitOfWork;
-}): (teamId: number) => Promise<void> {
-  const { store, unitOfWork } = deps;
+export function createSummaries(
+  store: Pick<ProfileStore, 'unread' | 'original' | 'fill'>,
+): (teamId: number) => Promise<NoteOlder> {
   return async (teamId) => {
+    const summaries = new Map<number, VersionSummary>();
     for (const { profileId, versionId } of await store.unread(teamId)) {
       const original = await store.original(profileId, versionId);
-      if (original !== undefined) await unitOfWork.run((tx) => store.fill(tx, versionId, read(original)));
+      if (original !== undefined) summaries.set(versionId, read(original));
     }
+    return async (tx) => {
+      for (const [versionId, summary] of summaries) await store.fill(tx, versionId, summary);
+      return summaries.size > 0;
+    };
   };
 }
 
 /** What an older version took and this one does not read has nothing to compare: no reason to refuse somebody's upload. */
-function read(original: Buffer): Pick<NewVersion, 'signer' | 'payloads'> {
+function read(original: Buffer): VersionSummary {
   try {
     const profile = parseMobileconfig(original);
-    return { signer: profile.signed?.signer, payloads: summaryOf(profile) };
+    return {
+      signer: profile.signed?.signer,
+      payloads: summaryOf(profile),
+      targetDeviceType: targetDeviceTypeOf(profile),
+    };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
-    return { signer: undefined, payloads: [] };
+    return { signer: undefined, payloads: [], targetDeviceType: undefined };
   }
 }

@@ -383,6 +383,33 @@ eachDatabase((_kind, open) => {
       expect(rows).toEqual([]);
     });
 
+    it('what gates read changes with the epoch: a dry run reads older profiles too and notes nothing', async () => {
+      const phones = upload({
+        PayloadIdentifier: 'com.example.phones',
+        TargetDeviceType: 1,
+        PayloadContent: [payload(1)],
+      });
+      await profiles().upload(phones, { teamId: team, ...nobody });
+      const catalogue = async () => {
+        const { epoch, profiles: rows } = await reconcileStore(db).loadCatalogue();
+        return {
+          epoch,
+          gates: rows
+            .filter(({ teamId }) => teamId === team)
+            .map(({ id, payloadTypes, targetDeviceType }) => [id, payloadTypes, targetDeviceType]),
+        };
+      };
+      const kept = await catalogue();
+      await sql`update profile_version set payloads = null, signer = null, target_device_type = null`.execute(db.read);
+      const before = await catalogue();
+      expect(before.gates).not.toEqual(kept.gates);
+
+      await profiles().upload(phones, { teamId: team, ...nobody, dryRun: true });
+      expect(await catalogue()).toEqual(before);
+      expect((await profiles().upload(phones, { teamId: team, ...nobody })).outcome).toBe('unchanged');
+      expect(await catalogue()).toEqual({ epoch: before.epoch + 1, gates: kept.gates });
+    });
+
     it('inside a set, between its entries', async () => {
       const { entries } = await profiles().replaceSet(
         [
