@@ -63,15 +63,38 @@ const PREFERENCE_DOMAINS: ReadonlySet<string> = new Set([
  * another (to a Mac all of them, and booleans, are NSNumbers), and a name that looks like a known one misspelt. A key the
  * schema does not know is never refused: it is of one macOS, and the next has more. A type it does not know is not judged.
  */
-export function* payloadKeyFindings(type: string, content: PlistDict, at: PlistPath): Generator<Finding> {
+export function* payloadKeyFindings(
+  type: string,
+  content: PlistDict,
+  at: PlistPath,
+  spelling: SpellingBudget,
+): Generator<Finding> {
   const rules = type === 'TopLevel' ? undefined : rulesOf(type);
-  if (rules !== undefined) yield* judge({ type, content, rules, at, known: COMMON, depth: 0 });
+  if (rules !== undefined) yield* judge({ type, content, rules, at, known: COMMON, depth: 0, spelling });
+}
+
+/** Keys of one upload that may still be compared with those they may have been meant to be. */
+export interface SpellingBudget {
+  left: number;
+}
+
+/** A comparison costs what reading some hundred keys does, and an upload may have a million of them. */
+export function spellingBudget(): SpellingBudget {
+  return { left: 10_000 };
 }
 
 /** The keys of the profile itself. */
-export function topLevelKeyFindings(root: PlistDict): Generator<Finding> {
+export function topLevelKeyFindings(root: PlistDict, spelling: SpellingBudget): Generator<Finding> {
   const rules = rulesOf('TopLevel') ?? NOTHING;
-  return judge({ type: 'a profile', content: root, rules, at: [], known: [...COMMON, ...TOP_ONLY], depth: 0 });
+  return judge({
+    type: 'a profile',
+    content: root,
+    rules,
+    at: [],
+    known: [...COMMON, ...TOP_ONLY],
+    depth: 0,
+    spelling,
+  });
 }
 
 interface Judged {
@@ -82,6 +105,7 @@ interface Judged {
   readonly known: readonly string[];
   /** Dicts between the payload and this one. */
   readonly depth: number;
+  readonly spelling: SpellingBudget;
 }
 
 /** Recursion follows the schema, which is seven levels deep, and not the upload. */
@@ -100,7 +124,8 @@ function* judge(judged: Judged): Generator<Finding> {
     const rule = rules.get(name) ?? others;
     if (rule !== undefined) yield* judgeValue(judged, rule, [...at, name], value);
   }
-  if (others !== undefined) return;
+  if (others !== undefined || judged.spelling.left <= 0) return;
+  judged.spelling.left -= content.size;
   for (const [wrong, right] of misspelt([...content.keys()], [...rules.keys()], known)) {
     const message = `${type} has no key ${JSON.stringify(wrong)} that Apple's schema knows; is ${right} meant?`;
     yield warning('payload_key_misspelt', [...at, wrong], message);

@@ -1,7 +1,7 @@
 import type { PlistPath } from '../plist/locate.ts';
 import { isDict, kindOf, type PlistDict, type PlistValue } from '../plist/types.ts';
 import { error, errorsFirst, pathOf, warning } from './finding.ts';
-import { payloadKeyFindings, topLevelKeyFindings } from './payload-keys.ts';
+import { payloadKeyFindings, type SpellingBudget, spellingBudget, topLevelKeyFindings } from './payload-keys.ts';
 import {
   DEVICE_CHANNEL_ONLY,
   ESCROW_PAYLOAD_TYPES,
@@ -33,14 +33,15 @@ export function validate(profile: Mobileconfig): readonly Finding[] {
 }
 
 function* everyFinding(profile: Mobileconfig): Generator<Finding> {
-  yield* topLevel(profile);
-  for (const payload of profile.payloads) yield* onePayload(payload, profile);
+  const spelling = spellingBudget();
+  yield* topLevel(profile, spelling);
+  for (const payload of profile.payloads) yield* onePayload(payload, profile, spelling);
   yield* duplicates(profile.payloads, 'identifier', 'duplicate_identifier', 'PayloadIdentifier');
   yield* duplicates(profile.payloads, 'uuid', 'duplicate_uuid', 'PayloadUUID');
   yield* variables(profile.root);
 }
 
-function* topLevel(profile: Mobileconfig): Generator<Finding> {
+function* topLevel(profile: Mobileconfig, spelling: SpellingBudget): Generator<Finding> {
   const { root, identifier, uuid, format } = profile;
   yield* requiredText(root, ['PayloadIdentifier']);
   yield* requiredText(root, ['PayloadUUID']);
@@ -71,7 +72,7 @@ function* topLevel(profile: Mobileconfig): Generator<Finding> {
   const target = root.get('TargetDeviceType');
   if (typeof target === 'number' && !TARGETS_WITH_MAC.has(target))
     yield warning('not_for_mac', ['TargetDeviceType'], `TargetDeviceType ${target} is not the Mac`);
-  yield* topLevelKeyFindings(root);
+  yield* topLevelKeyFindings(root, spelling);
 }
 
 function* contentFindings({ root, payloads }: Mobileconfig): Generator<Finding> {
@@ -87,14 +88,14 @@ function* contentFindings({ root, payloads }: Mobileconfig): Generator<Finding> 
   }
 }
 
-function* onePayload(payload: Payload, profile: Mobileconfig): Generator<Finding> {
+function* onePayload(payload: Payload, profile: Mobileconfig, spelling: SpellingBudget): Generator<Finding> {
   const { type, identifier, uuid, content } = payload;
   const at: PlistPath = ['PayloadContent', payload.index];
   for (const key of ['PayloadType', 'PayloadIdentifier', 'PayloadUUID']) yield* requiredText(content, [...at, key]);
   yield* version(content, at);
   const refused = refusedType(type, profile);
   if (refused !== undefined) yield error(refused.code, [...at, 'PayloadType'], refused.message);
-  else yield* payloadKeyFindings(type, content, at);
+  else yield* payloadKeyFindings(type, content, at, spelling);
   if (isReservedIdentifier(identifier)) {
     const code = type === 'com.apple.security.scep' ? 'enrollment_scep' : 'identifier_reserved';
     yield error(code, [...at, 'PayloadIdentifier'], `${identifier} belongs to Espalier's own profiles`);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Real, type Writable } from '../../plist/types.ts';
 import { misspelt } from '../../profiles/near-miss.ts';
 import { parseMobileconfig } from '../../profiles/parse.ts';
+import { payloadKeyFindings, spellingBudget } from '../../profiles/payload-keys.ts';
 import { PAYLOAD_SCHEMA } from '../../profiles/payload-schema.ts';
 import { validate } from '../../profiles/validate.ts';
 import { type Dict, payload, upload } from './mobileconfigs.ts';
@@ -109,6 +110,23 @@ describe('keys of a payload', () => {
       { numRuns: 300 },
     );
   });
+});
+
+it('names are compared up to a bound over all payloads, however many an upload has', () => {
+  const service = (): Dict => ({ Identifiex: true, IdentifierTypx: true, CodeRequiremenx: true, StaticCodx: true });
+  const payloads = [1, 2].map((number) => ({
+    ...of('com.apple.TCC.configuration-profile-policy', {
+      Services: { Accessibility: Array.from({ length: 5000 }, service) },
+    }),
+    PayloadIdentifier: `com.example.${number}`,
+  }));
+  const { payloads: read } = parseMobileconfig(upload({ PayloadContent: payloads }));
+  const spelling = spellingBudget();
+  const found = read.flatMap(({ type, content }) =>
+    [...payloadKeyFindings(type, content, [], spelling)].filter(({ code }) => code === 'payload_key_misspelt'),
+  );
+  expect(found.length).toBeGreaterThan(0);
+  expect(found.length).toBeLessThan(11_000);
 });
 
 describe('misspelt', () => {
