@@ -77,8 +77,12 @@ export function createSweep(deps: SweepDeps): Sweep {
     let swept = NOTHING;
     try {
       for (;;) {
-        for (; pages.length <= store.auditPagesAhead && from < keys.high; from += store.auditPageKeys)
-          pages.push(store.auditPage(from, Math.min(keys.high, from + store.auditPageKeys)));
+        for (; pages.length <= store.auditPagesAhead && from < keys.high; from += store.auditPageKeys) {
+          const ahead = store.auditPage(from, Math.min(keys.high, from + store.auditPageKeys));
+          // Nobody waits for it before its turn, and a failure that nobody waits for would end the process.
+          ahead.catch(() => undefined);
+          pages.push(ahead);
+        }
         const page = await pages[0];
         if (page === undefined) return swept;
         pages.shift();
