@@ -284,10 +284,13 @@ export class History {
       select h.udid, m.label_id from label_member m join host h on h.id = m.host_id where m.label_id > ${0}
     `.execute(this.house.db.read);
     const members = new Set(rows.map((row) => `${row.udid} ${row.label_id}`));
-    const dynamic = [...this.labels.values()].filter(({ kind }) => kind === 'dynamic');
+    // A deletion whose answer was lost is one all the same.
+    const { rows: live } = await sql<{ id: number }>`select id from label where kind = 'dynamic'`.execute(
+      this.house.db.read,
+    );
     return this.macs
       .filter(({ agent }) => agent !== 'none')
-      .flatMap(({ udid, truths }) => dynamic.map(({ id }) => ({ key: `${udid} ${id}`, truth: truths.get(id) ?? 'no' })))
+      .flatMap(({ udid, truths }) => live.map(({ id }) => ({ key: `${udid} ${id}`, truth: truths.get(id) ?? 'no' })))
       .filter(({ key, truth }) => truth !== 'error' && members.has(key) !== (truth === 'yes'))
       .map(({ key, truth }) => `${key} is ${truth}`);
   }
