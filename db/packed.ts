@@ -50,8 +50,8 @@ export interface Packed<Row> {
   read(bytes: Buffer | null): Row[];
 }
 
-/** The columns that travel, by name, and how they are read. NULL comes out as null. */
-export function packed<Row extends object>(columns: Reads<Row>): Packed<Row> {
+/** The columns that travel, by name, and how they are read; `absent` is what NULL comes out as. */
+export function packed<Row extends object>(columns: Reads<Row>, absent: null | undefined = null): Packed<Row> {
   const names = Object.keys(columns) as (keyof Row & string)[];
   const reads = names.map((name) => columns[name] as Read<unknown>);
 
@@ -62,7 +62,7 @@ export function packed<Row extends object>(columns: Reads<Row>): Packed<Row> {
     for (let index = 0; index < reads.length; index += 1) {
       const length = bytes.readInt32BE(at + 4);
       at += 8;
-      row[names[index] as string] = length < 0 ? null : (reads[index] as Read<unknown>)(bytes, at, length);
+      row[names[index] as string] = length < 0 ? absent : (reads[index] as Read<unknown>)(bytes, at, length);
       if (length > 0) at += length;
     }
     rows.push(row as Row);

@@ -1,52 +1,38 @@
 /** What the audit reads: whole pages of narrow rows, with the verdict on what they copy from elsewhere. */
 import { type RawBuilder, sql } from 'kysely';
-import type { Channel, EnrollmentRef } from '../core/enrollment.ts';
-import type { AuditPage } from '../reconciler/ports.ts';
-import type { OsqueryState, Platform, ReconRow } from '../reconciler/types.ts';
+import type { EnrollmentRef } from '../core/enrollment.ts';
+import type { AuditPage, AuditRow } from '../reconciler/ports.ts';
+import type { Platform } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
 import { LABELS_DIFFER, labelTruth } from './label-copies.ts';
 import { boolean, int4, int4Array, int8, packed, text, timestamptz } from './packed.ts';
 import { idList, USER_ENROLLMENT } from './reconcile-rows.ts';
 
-interface AuditColumns {
-  readonly enrollment_id: number;
-  readonly team_id: number | null;
-  readonly channel: Channel;
-  readonly user_enrollment: boolean;
-  readonly platform: Platform;
-  readonly os_version: string;
-  readonly label_ids: number[];
-  readonly label_epoch: number;
-  readonly unknown_label_ids: number[] | null;
-  readonly fp_high: number;
-  readonly fp_low: number;
-  readonly actual_known: boolean;
-  readonly has_ops: boolean;
-  readonly osquery_at: Date | null;
-  readonly osquery_state: OsqueryState;
-  readonly profile_list_at: Date | null;
-  readonly suspect: boolean;
-}
+/** A row as the audit reads it; without a team there is none. */
+type PageRow = Omit<AuditRow, 'teamId'> & { readonly teamId: number | undefined; readonly suspect: boolean };
 
-const PAGE = packed<AuditColumns>({
-  enrollment_id: int8,
-  team_id: int4,
-  channel: text as () => Channel,
-  user_enrollment: boolean,
-  platform: text as () => Platform,
-  os_version: text,
-  label_ids: int4Array,
-  label_epoch: int8,
-  unknown_label_ids: int4Array,
-  fp_high: int4,
-  fp_low: int4,
-  actual_known: boolean,
-  has_ops: boolean,
-  osquery_at: timestamptz,
-  osquery_state: text as () => OsqueryState,
-  profile_list_at: timestamptz,
-  suspect: boolean,
-});
+const PAGE = packed<PageRow>(
+  {
+    enrollment: int8,
+    teamId: int4,
+    channel: (bytes, at) => (boolean(bytes, at, 1) ? 'user' : 'device'),
+    userEnrollment: boolean,
+    platform: text as () => Platform,
+    osVersion: text,
+    labelIds: int4Array,
+    labelEpoch: int8,
+    unknownLabelIds: int4Array,
+    fingerprint: (bytes, at) => ({ high: bytes.readInt32BE(at), low: bytes.readInt32BE(at + 4) }),
+    actualKnown: boolean,
+    osqueryAt: timestamptz,
+    // Only whether rows came matters here.
+    osqueryState: (bytes, at) => (boolean(bytes, at, 1) ? 'rows' : 'never'),
+    profileListAt: timestamptz,
+    hasOps: boolean,
+    suspect: boolean,
+  },
+  undefined,
+);
 
 /**
  * One statement, one snapshot: rows, the epoch they belong to, and whose copies of team and labels differ from their
@@ -56,10 +42,11 @@ const PAGE = packed<AuditColumns>({
 export async function auditPage(executor: Executor, low: EnrollmentRef, high: EnrollmentRef): Promise<AuditPage> {
   const { rows } = await sql<{ epoch: number; packed: Buffer | null }>`
     select (select epoch from catalogue) as epoch, ${PAGE.of('t')} as packed from (
-      select e.id as enrollment_id, r.team_id, e.channel, ${USER_ENROLLMENT} as user_enrollment, h.platform, h.os_version,
-        r.label_ids, r.label_epoch, nullif(r.unknown_label_ids, '{}') as unknown_label_ids,
-        (r.applied_fp >> 32)::int as fp_high, ((r.applied_fp << 32) >> 32)::int as fp_low, r.actual_known,
-        r.op_count > 0 as has_ops, r.osquery_at, r.osquery_state, r.profile_list_at,
+      select e.id as "enrollment", r.team_id as "teamId", e.channel = 'user' as "channel",
+        ${USER_ENROLLMENT} as "userEnrollment", h.platform as "platform", h.os_version as "osVersion",
+        r.label_ids as "labelIds", r.label_epoch as "labelEpoch", r.unknown_label_ids as "unknownLabelIds",
+        r.applied_fp as "fingerprint", r.actual_known as "actualKnown", r.osquery_at as "osqueryAt",
+        r.osquery_state = 'rows' as "osqueryState", r.profile_list_at as "profileListAt", r.op_count > 0 as "hasOps",
         r.enrollment_id is null or r.team_id <> h.team_id or r.label_epoch <> coalesce(l.label_epoch, 0)
           or r.unknown_label_ids <> coalesce(l.unknown_label_ids, '{}')
           -- Both without repetition, so the same number and all of them is the same set: no sorting.
@@ -79,37 +66,8 @@ export async function auditPage(executor: Executor, low: EnrollmentRef, high: En
   return {
     epoch: rows[0]?.epoch ?? 0,
     hosts: all.length,
-    rows: all.flatMap((row) => (row.team_id === null ? [] : [{ row: rowOf(row, row.team_id), hasOps: row.has_ops }])),
-    suspects: all.flatMap((row) => (row.suspect ? [row.enrollment_id] : [])),
-  };
-}
-
-const NO_LABELS: readonly number[] = [];
-
-/** Of what travels only for doubtful rows, nothing is known here. */
-function rowOf(row: AuditColumns, teamId: number): ReconRow {
-  return {
-    enrollment: row.enrollment_id,
-    enrollmentGeneration: 0,
-    channel: row.channel,
-    teamId,
-    platform: row.platform,
-    userEnrollment: row.user_enrollment,
-    osVersion: row.os_version,
-    labelIds: row.label_ids,
-    labelEpoch: row.label_epoch,
-    unknownLabelIds: row.unknown_label_ids ?? NO_LABELS,
-    applied: [],
-    fingerprint: { high: row.fp_high, low: row.fp_low },
-    actualKnown: row.actual_known,
-    rev: 0,
-    osqueryAt: row.osquery_at ?? undefined,
-    osqueryState: row.osquery_state,
-    profileListAt: row.profile_list_at ?? undefined,
-    observedExtra: [],
-    mayManageProfiles: true,
-    pushable: true,
-    enrollmentProfile: undefined,
+    rows: all.filter((row): row is PageRow & { teamId: number } => row.teamId !== undefined),
+    suspects: all.flatMap((row) => (row.suspect ? [row.enrollment] : [])),
   };
 }
 

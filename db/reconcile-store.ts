@@ -26,7 +26,7 @@ const POSTGRES = {
   batchLimit: 2000,
   batchTargetMs: 500,
   batchesAtOnce: 2,
-  auditPageKeys: 10_000,
+  auditPageKeys: 5000,
   auditPagesAhead: 2,
 };
 

@@ -17,7 +17,11 @@ export function sameApplied(one: readonly number[], other: readonly number[]): b
 }
 
 /** Does an agent speak for this channel: rows, and not long ago. */
-export function agentReports(row: ReconRow, now: Date, agentFreshMs: number): boolean {
+export function agentReports(
+  row: Pick<ReconRow, 'osqueryState' | 'osqueryAt'>,
+  now: Date,
+  agentFreshMs: number,
+): boolean {
   return (
     row.osqueryState === 'rows' && row.osqueryAt !== undefined && now.getTime() - row.osqueryAt.getTime() < agentFreshMs
   );

@@ -32,91 +32,87 @@ export function matcherOf(catalogue: Catalogue, subject: Pick<GateSubject, 'team
   return matcher;
 }
 
-/** Labels as bits over the labels this team's profiles name: any = m&k != 0, all = m&k = k, exclude = m&k = 0 (scale.md §4). */
+/** A profile that labels decide about: places in `standing` of the labels it names. */
+interface Conditional {
+  readonly index: number;
+  readonly mode: IncludeMode;
+  readonly include: readonly number[];
+  readonly exclude: readonly number[];
+}
+
+/** Labels get places in the order in which this team's profiles name them; what no profile names is not looked at. */
 function compile(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): Matcher {
-  const bits = new Map<number, number>();
+  const places = new Map<number, number>();
   for (const profile of profiles)
     for (const id of [...profile.includeLabelIds, ...profile.excludeLabelIds])
-      if (!bits.has(id)) bits.set(id, bits.size);
-  const words = Math.max(1, Math.ceil(bits.size / 32));
-  const include = masks(profiles, words, bits, (profile) => profile.includeLabelIds);
-  const exclude = masks(profiles, words, bits, (profile) => profile.excludeLabelIds);
-  const timed = [...bits].flatMap(([id, bit]) => {
+      if (!places.has(id)) places.set(id, places.size);
+  const placesOf = (ids: readonly number[]): number[] => ids.map((id) => places.get(id) as number);
+  const conditional = profiles.flatMap((profile, index): Conditional[] => {
+    const { includeMode: mode, includeLabelIds, excludeLabelIds } = profile;
+    if (mode === 'none' && excludeLabelIds.length === 0) return [];
+    return [{ index, mode, include: placesOf(includeLabelIds), exclude: placesOf(excludeLabelIds) }];
+  });
+  const timed = [...places].flatMap(([id, place]) => {
     const label = catalogue.labels.get(id);
-    return label !== undefined && label.epoch <= 0 ? [] : [{ bit, epoch: label?.epoch ?? Number.POSITIVE_INFINITY }];
+    return label !== undefined && label.epoch <= 0 ? [] : [{ place, epoch: label?.epoch ?? Number.POSITIVE_INFINITY }];
   });
   timed.sort((one, other) => other.epoch - one.epoch);
 
-  const member = new Int32Array(words);
-  const unknown = new Int32Array(words);
+  const standing = new Uint8Array(places.size);
   const answers = new Uint8Array(profiles.length);
   const answersByKind = kindTable(profiles);
-  const modes = profiles.map((profile) => profile.includeMode);
+
+  function stand(labelIds: readonly number[], as: number): void {
+    for (let index = 0; index < labelIds.length; index += 1) {
+      const place = places.get(labelIds[index] as number);
+      if (place !== undefined) standing[place] = as;
+    }
+  }
 
   return {
     profiles,
     fingerprints: fingerprintsOf(catalogue, profiles),
     match(subject) {
-      member.fill(0);
-      unknown.fill(0);
-      for (const { bit, epoch } of timed) {
+      standing.fill(NO);
+      stand(subject.labelIds, YES);
+      for (const { place, epoch } of timed) {
         if (epoch <= subject.labelEpoch) break;
-        set(unknown, bit);
+        standing[place] = UNKNOWN;
       }
-      for (const id of subject.unknownLabelIds) setLabel(unknown, bits, id);
-      for (const id of subject.labelIds) setLabel(member, bits, id);
-      for (let word = 0; word < words; word += 1) member[word] = (member[word] as number) & ~(unknown[word] as number);
-      const kinds = answersByKind(subject);
-      for (let index = 0; index < profiles.length; index += 1) {
-        const at = index * words;
-        const mode = modes[index] as IncludeMode;
-        let answer = mode === 'none' ? YES : includes(mode, include, at, member, unknown);
-        if (answer !== NO) answer = lessExcluded(answer, touches(exclude, at, member, unknown));
-        if (answer !== NO && kinds !== undefined) answer = Math.min(answer, kinds[index] as number);
+      stand(subject.unknownLabelIds, UNKNOWN);
+      answers.fill(YES);
+      for (const { index, mode, include, exclude } of conditional) {
+        let answer = mode === 'none' ? YES : mode === 'any' ? best(include, standing) : worst(include, standing);
+        if (answer !== NO) answer = lessExcluded(answer, best(exclude, standing));
         answers[index] = answer;
       }
+      const kinds = answersByKind(subject);
+      if (kinds !== undefined)
+        for (let index = 0; index < answers.length; index += 1)
+          if (answers[index] !== NO) answers[index] = Math.min(answers[index] as number, kinds[index] as number);
       return answers;
     },
   };
 }
 
-function includes(mode: 'any' | 'all', masks: Int32Array, at: number, member: Int32Array, unknown: Int32Array): number {
-  if (mode === 'any') return touches(masks, at, member, unknown);
+/** YES where one label holds, else UNKNOWN where one may: NO < UNKNOWN < YES. */
+function best(places: readonly number[], standing: Uint8Array): number {
   let answer = NO;
-  let open = false;
-  for (let word = 0; word < member.length; word += 1) {
-    const mask = masks[at + word] as number;
-    if (mask === 0) continue;
-    answer = YES;
-    if ((mask & ~(member[word] as number) & ~(unknown[word] as number)) !== 0) return NO;
-    if ((mask & (unknown[word] as number)) !== 0) open = true;
-  }
-  return open ? UNKNOWN : answer;
-}
-
-/** YES where a member bit is in the mask, else UNKNOWN where an unknown one is, else NO. */
-function touches(masks: Int32Array, at: number, member: Int32Array, unknown: Int32Array): number {
-  let answer = NO;
-  for (let word = 0; word < member.length; word += 1) {
-    const mask = masks[at + word] as number;
-    if ((mask & (member[word] as number)) !== 0) return YES;
-    if ((mask & (unknown[word] as number)) !== 0) answer = UNKNOWN;
+  for (let index = 0; index < places.length; index += 1) {
+    const one = standing[places[index] as number] as number;
+    if (one > answer) answer = one;
   }
   return answer;
 }
 
-function masks(
-  profiles: readonly CatalogueProfile[],
-  words: number,
-  bits: ReadonlyMap<number, number>,
-  idsOf: (profile: CatalogueProfile) => readonly number[],
-): Int32Array {
-  const all = new Int32Array(profiles.length * words);
-  profiles.forEach((profile, index) => {
-    const mask = all.subarray(index * words, (index + 1) * words);
-    for (const id of idsOf(profile)) setLabel(mask, bits, id);
-  });
-  return all;
+/** NO where one label does not hold, else UNKNOWN where one may not. All of no labels is nobody. */
+function worst(places: readonly number[], standing: Uint8Array): number {
+  let answer = places.length === 0 ? NO : YES;
+  for (let index = 0; index < places.length; index += 1) {
+    const one = standing[places[index] as number] as number;
+    if (one < answer) answer = one;
+  }
+  return answer;
 }
 
 function fingerprintsOf(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): Int32Array | undefined {
@@ -157,13 +153,4 @@ function answerByKind(profile: CatalogueProfile, subject: GateSubject): number {
   if (barredByKind(profile, subject) !== undefined) return BARRED;
   const fits = osFits(subject.osVersion, profile.minOs, profile.maxOs);
   return fits === 'no' ? BARRED : fits === 'unknown' ? UNKNOWN : YES;
-}
-
-function setLabel(mask: Int32Array, bits: ReadonlyMap<number, number>, labelId: number): void {
-  const bit = bits.get(labelId);
-  if (bit !== undefined) set(mask, bit);
-}
-
-function set(mask: Int32Array, bit: number): void {
-  mask[bit >> 5] = (mask[bit >> 5] as number) | (1 << (bit & 31));
 }

@@ -3,7 +3,7 @@ import type { Catalogue } from './catalogue.ts';
 import { type Decision, decide, isDue } from './decide.ts';
 import { barOf } from './held.ts';
 import type { ReconcilerSettings } from './settings.ts';
-import type { HostFacts, OpChange } from './types.ts';
+import type { HostFacts, OpChange, QuietRow } from './types.ts';
 import { isSettled, openSlots } from './wish.ts';
 
 export interface HostPlan {
@@ -45,8 +45,11 @@ export function planHost(
   return number(changes.sort(inOrder), row.rev, profileList, settings.maxSendsPerHost);
 }
 
+/** What can be said without `applied`. */
+type QuietFacts = { readonly row: QuietRow; readonly ops: HostFacts['ops'] };
+
 /** Nothing to do, by the fingerprint alone. False is not yet a plan. */
-export function isQuiet(catalogue: Catalogue, facts: HostFacts, now: Date, settings: ReconcilerSettings): boolean {
+export function isQuiet(catalogue: Catalogue, facts: QuietFacts, now: Date, settings: ReconcilerSettings): boolean {
   return !wantsProfileList(facts, now, settings) && isSettled(catalogue, facts);
 }
 
@@ -77,7 +80,7 @@ function slotOf(change: OpChange): number {
 }
 
 /** Not known yet what is there · an acknowledgement waits for a witness · nobody has looked for a day. */
-function wantsProfileList({ row, ops }: HostFacts, now: Date, settings: ReconcilerSettings): boolean {
+function wantsProfileList({ row, ops }: QuietFacts, now: Date, settings: ReconcilerSettings): boolean {
   if (!row.actualKnown) return true;
   if (ops.some((op) => op.state === 'acked' && isDue(op, now))) return true;
   if (agentReports(row, now, settings.agentFreshMs)) return false;

@@ -11,6 +11,7 @@ import type {
   Op,
   OsqueryState,
   PushSummary,
+  QuietRow,
   ReconRow,
   ShownDriftKind,
 } from './types.ts';
@@ -60,13 +61,17 @@ export type WaveTurn =
   | { readonly kind: 'cut' }
   | { readonly kind: 'page'; readonly page: number; readonly claim: Claim };
 
+/** Without `applied` and ops: what the fingerprint test needs. */
+export interface AuditRow extends QuietRow {
+  readonly hasOps: boolean;
+}
+
 /** A range of keys as the audit reads it, in one snapshot. */
 export interface AuditPage {
   readonly epoch: number;
   /** Live enrolments, with or without a row. */
   readonly hosts: number;
-  /** Rows without `applied` and ops, for the fingerprint test. */
-  readonly rows: readonly { readonly row: ReconRow; readonly hasOps: boolean }[];
+  readonly rows: readonly AuditRow[];
   /** Their copies of team or labels differ from the source, or their row is missing. */
   readonly suspects: readonly EnrollmentRef[];
 }

@@ -122,8 +122,8 @@ async function judge(deps: SweepDeps, page: AuditPage): Promise<Swept> {
   const repaired = suspects.length === 0 ? suspects : await unitOfWork.run((tx) => store.repairCopies(tx, suspects));
   const catalogue = await deps.catalogue.at(page.epoch);
   const now = deps.clock.now();
-  const doubtful = rows.filter(({ row, hasOps }) => hasOps || !isQuiet(catalogue, alone(row), now, settings));
-  const facts = doubtful.length === 0 ? [] : await store.read(doubtful.map(({ row }) => row.enrollment));
+  const doubtful = rows.filter((row) => row.hasOps || !isQuiet(catalogue, { row, ops: NO_OPS }, now, settings));
+  const facts = doubtful.length === 0 ? [] : await store.read(doubtful.map((row) => row.enrollment));
   const found = facts.filter((one) => hasPlan(catalogue, one, now, settings));
   const queue = new Set([...repaired, ...found.map(({ row }) => row.enrollment)]);
   if (queue.size > 0) await unitOfWork.run((tx) => store.enqueueUnlessQueued(tx, [...queue], AUDIT, now));
@@ -142,13 +142,6 @@ function hasPlan(catalogue: Catalogue, facts: HostFacts, now: Date, settings: Re
 }
 
 const NO_OPS: HostFacts['ops'] = [];
-const NO_COMMANDS: HostFacts['commands'] = new Map();
-const NO_SLOTS: HostFacts['heldElsewhere'] = [];
-
-function alone(row: HostFacts['row']): HostFacts {
-  return { row, ops: NO_OPS, commands: NO_COMMANDS, profileListLive: false, heldElsewhere: NO_SLOTS };
-}
-
 function sum(one: Swept, other: Swept): Swept {
   return {
     hosts: one.hosts + other.hosts,

@@ -195,6 +195,10 @@ export interface LiveCommand {
   readonly notNowAt: Date | undefined;
 }
 
+/** Of a row, what the fingerprint test reads. */
+export type QuietRow = GateSubject &
+  Pick<ReconRow, 'enrollment' | 'fingerprint' | 'actualKnown' | 'osqueryAt' | 'osqueryState' | 'profileListAt'>;
+
 /** One enrolment as read under its lock. */
 export interface HostFacts {
   readonly row: ReconRow;

@@ -1,6 +1,6 @@
 import { type Catalogue, versionOf } from './catalogue.ts';
 import { matcherOf, UNKNOWN, YES } from './match.ts';
-import type { CatalogueProfile, HostFacts, ReconRow } from './types.ts';
+import type { CatalogueProfile, GateSubject, HostFacts, ReconRow } from './types.ts';
 
 /** What the gate wishes for one slot: a version, to hold whatever is there, or nothing. */
 export type Wish =
@@ -65,7 +65,10 @@ function placeOf(ascending: readonly number[], id: number): number {
 }
 
 /** The fingerprint shortcut holds only where no label is unknown and no op exists (design §4). */
-export function isSettled(catalogue: Catalogue, { row, ops }: Pick<HostFacts, 'row' | 'ops'>): boolean {
+export function isSettled(
+  catalogue: Catalogue,
+  { row, ops }: { readonly row: GateSubject & Pick<ReconRow, 'fingerprint'>; readonly ops: HostFacts['ops'] },
+): boolean {
   if (ops.length > 0) return false;
   const { profiles, match, fingerprints } = matcherOf(catalogue, row);
   const answers = match(row);
