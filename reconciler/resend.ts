@@ -1,5 +1,6 @@
 import { appliedOf, heldVersions } from './applied.ts';
 import { type Catalogue, fingerprintOf } from './catalogue.ts';
+import { SUPERSEDED } from './decide.ts';
 import { freshOp } from './op.ts';
 import { pairsOf, type SlotPair } from './pairs.ts';
 import { stateOf } from './state.ts';
@@ -40,7 +41,10 @@ export function resend(catalogue: Catalogue, facts: HostFacts, slotId: number, n
   const superseded = pair.op?.state === 'queued' ? pair.op.commandUuid : undefined;
   return {
     kind: 'resend',
-    upsert: freshOp(slotId, op, versionId, facts.row.enrollmentGeneration, now),
+    upsert: {
+      ...freshOp(slotId, op, versionId, facts.row.enrollmentGeneration, now),
+      reason: op === 'install' && mayBeThere(pair.op, facts) ? SUPERSEDED : '',
+    },
     cancel: superseded,
     resent: { op, versionId, was, superseded },
   };
@@ -52,6 +56,12 @@ function intentOf({ verdict, wantedVersion, heldVersion, op }: SlotPair): Pick<O
   if (verdict?.value === 'yes' && wantedVersion !== undefined) return { op: 'install', versionId: wantedVersion };
   if (heldVersion !== undefined) return { op: 'remove', versionId: heldVersion };
   return op === undefined ? undefined : { op: 'remove', versionId: op.versionId };
+}
+
+/** An install was handed out and never answered: no longer wanted it must be removed, whoever saw the command after it. */
+function mayBeThere(op: Op | undefined, { commands }: HostFacts): boolean {
+  if (op?.op !== 'install' || op.state !== 'queued') return false;
+  return op.reason === SUPERSEDED || (op.commandUuid !== undefined && commands.get(op.commandUuid)?.deliveries !== 0);
 }
 
 /** `recon` as it is, with one op more or another one. */

@@ -394,6 +394,25 @@ eachDatabase((_kind, open) => {
     });
   });
 
+  test('sent again after it was handed out, then not wanted any more: it is removed, for it may be there', async () => {
+    await inWorld(await open(), async (fleet, reconciler) => {
+      const mac = await fleet.mac(reconciler);
+      await reconciler.drain();
+      await fleet.pollAll(reconciler, mac);
+      const profile = await fleet.upload({ identifier: 'a' });
+      await reconciler.drain();
+      await fleet.fetch(mac);
+      for (let times = 0; times < 2; times += 1) {
+        await reconciler.actions.resend(mac.hostId, 'a', undefined);
+        await reconciler.drain();
+      }
+      await fleet.remove(profile);
+      await reconciler.drain();
+      expect(await fleet.ops(mac)).toMatchObject([{ op: 'remove', state: 'queued' }]);
+      await fleet.invariants();
+    });
+  });
+
   test('whose profile it is where it is not for this host', async () => {
     await inWorld(await open(), async (fleet, reconciler) => {
       const mac = await fleet.mac(reconciler);
