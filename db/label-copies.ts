@@ -5,6 +5,8 @@ import type { Executor } from './database.ts';
 
 /** Hosts of one change from which on its queue rows go behind those of devices and people. */
 const BULK = 1000;
+/** Enrolments in one statement, well within the time that a statement may take. */
+const PAGE = 10_000;
 
 /**
  * Members, epoch and unknown labels of these enrolments' hosts, as the tables of the hosts have them: one grouped join,
@@ -32,16 +34,46 @@ export const LABELS_DIFFER = sql`
 
 /**
  * Every channel of these hosts has the labels of its host from here on, and is queued where they were others. The lock
- * is a statement of its own: one statement would read the members as they were before it waited.
+ * is a statement of its own: one statement would read the members as they were before it waited. Of many hosts `page` at
+ * a time, ascending: no statement may take as long as a fleet does.
  */
-export async function copyLabels(executor: Executor, hostIds: readonly string[], now: Date): Promise<void> {
+export async function copyLabels(
+  executor: Executor,
+  hostIds: readonly string[],
+  now: Date,
+  page = PAGE,
+): Promise<void> {
   if (hostIds.length === 0) return;
-  const { rows } = await sql<{ enrollment_id: EnrollmentRef }>`
+  const lane = hostIds.length < BULK ? 0 : 1;
+  const ofHosts = sql`
     select r.enrollment_id from recon r join enrollment e on e.id = r.enrollment_id
-    where e.host_id = any(${sql.val([...hostIds])}::uuid[]) order by r.enrollment_id for update of r
-  `.execute(executor);
-  if (rows.length === 0) return;
-  const locked = sql`e.id = any(${sql.val(rows.map((row) => row.enrollment_id))}::bigint[])`;
+    where e.host_id = any(${sql.val([...hostIds])}::uuid[]) order by r.enrollment_id`;
+  if (hostIds.length <= page) {
+    await copyTo(executor, await idsOf(executor, sql`${ofHosts} for update of r`), lane, now);
+    return;
+  }
+  const all = await idsOf(executor, ofHosts);
+  for (let from = 0; from < all.length; from += page) {
+    const some = sql`${sql.val(all.slice(from, from + page))}::bigint[]`;
+    const locked = sql`
+      select enrollment_id from recon where enrollment_id = any(${some}) order by enrollment_id for update`;
+    await copyTo(executor, await idsOf(executor, locked), lane, now);
+  }
+}
+
+async function idsOf(executor: Executor, query: RawBuilder<unknown>): Promise<EnrollmentRef[]> {
+  const { rows } = await sql<{ enrollment_id: EnrollmentRef }>`${query}`.execute(executor);
+  return rows.map((row) => row.enrollment_id);
+}
+
+async function copyTo(
+  executor: Executor,
+  enrollments: readonly EnrollmentRef[],
+  lane: 0 | 1,
+  now: Date,
+): Promise<void> {
+  if (enrollments.length === 0) return;
+  const locked = sql`e.id = any(${sql.val([...enrollments])}::bigint[])`;
   await sql`
     with copied as (
       update recon r set label_ids = t.label_ids, label_epoch = t.label_epoch, unknown_label_ids = t.unknown_label_ids
@@ -49,7 +81,7 @@ export async function copyLabels(executor: Executor, hostIds: readonly string[],
       returning r.enrollment_id
     )
     insert into recon_queue (enrollment_id, reason, due_at, lane)
-    select enrollment_id, 'label', ${now}, ${hostIds.length < BULK ? 0 : 1} from copied
+    select enrollment_id, 'label', ${now}, ${lane} from copied
   `.execute(executor);
 }
 

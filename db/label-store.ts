@@ -8,6 +8,9 @@ import { copyLabels } from './label-copies.ts';
 import { type LabelColumns, labelOf, listLabels, profilesNaming, viewLabel } from './label-read.ts';
 import { announce } from './recon-wave.ts';
 
+/** Members in one statement, well within the time that a statement may take. */
+const PAGE = 50_000;
+
 /** A host that came or went. */
 interface Changed {
   readonly host_id: string;
@@ -114,9 +117,17 @@ export function labelStore(db: Database): LabelStore {
 
     async drop(tx, labelId, now) {
       const executor = executorOf(tx);
-      const { rows } = await sql<Changed>`
-        with gone as (delete from label_member where label_id = ${labelId} returning host_id),
-        noted as (
+      const changed: Changed[] = [];
+      for (let left = true; left; ) {
+        const { rows } = await sql<Changed>`
+          delete from label_member where label_id = ${labelId} and host_id in (
+            select host_id from label_member where label_id = ${labelId} order by host_id limit ${PAGE})
+          returning host_id
+        `.execute(executor);
+        for (const row of rows) changed.push(row);
+        left = rows.length === PAGE;
+      }
+      const noted = await sql<Changed>`
           update host_label set unknown_label_ids = array_remove(unknown_label_ids, ${labelId}),
             leaving_label_ids = kept.ids, leaving_counts = kept.counts, errors = errors - ${String(labelId)},
             ask_soon = cardinality(kept.ids) > 0
@@ -128,10 +139,13 @@ export function labelStore(db: Database): LabelStore {
             group by h.host_id
           ) kept
           where kept.host_id = host_label.host_id returning host_label.host_id
-        )
-        select host_id from gone union select host_id from noted
       `.execute(executor);
-      await copied(tx, rows, now);
+      const hosts = new Set([...changed, ...noted.rows].map((row) => row.host_id));
+      await copied(
+        tx,
+        [...hosts].map((host_id) => ({ host_id })),
+        now,
+      );
       await sql`delete from label where id = ${labelId}`.execute(executor);
     },
 

@@ -69,11 +69,13 @@ export function reconcileStore(db: Database): ReconcileStore {
       `.execute(executorOf(tx));
       await forgetAnswers(executorOf(tx), enrollment);
     },
+    /** The host is locked: whoever moves it meanwhile would not see this row, and it not the team. */
     async ensure(tx, enrollment) {
       await sql`
         insert into recon (enrollment_id, team_id, label_ids, label_epoch, unknown_label_ids)
         select t.id, h.team_id, t.label_ids, t.label_epoch, t.unknown_label_ids
         from (${labelTruth(sql`e.id = ${enrollment} and e.state = 'enrolled'`)}) t join host h on h.id = t.host_id
+        for share of h
         on conflict (enrollment_id) do update set team_id = excluded.team_id, label_ids = excluded.label_ids,
           label_epoch = excluded.label_epoch, unknown_label_ids = excluded.unknown_label_ids
       `.execute(executorOf(tx));

@@ -2,9 +2,12 @@ import { sql } from 'kysely';
 import type { TeamStore } from '../hosts/ports.ts';
 import type { Team } from '../hosts/types.ts';
 import { raisedEpoch } from './catalogue-epoch.ts';
-import { type Database, executorOf } from './database.ts';
+import { type Database, type Executor, executorOf } from './database.ts';
 
-export function teamStore(db: Database): TeamStore {
+/** Hosts in one statement, well within the time that a statement may take: a team may be a fleet. */
+const PAGE = 10_000;
+
+export function teamStore(db: Database, page = PAGE): TeamStore {
   return {
     async list() {
       const { rows } = await sql<Team>`
@@ -68,26 +71,54 @@ export function teamStore(db: Database): TeamStore {
       await sql`
         update osquery_enroll_secret set retired_at = ${now} where team_id = ${teamId} and retired_at is null
       `.execute(executor);
-      const moved = await sql`
-        update host set team_id = ${into}, updated_at = ${now} where team_id = ${teamId} returning 1
-      `.execute(executor);
-      await sql`
-        with moved as (
-          update recon set team_id = ${into} where enrollment_id in (
-            select enrollment_id from recon where team_id = ${teamId} order by enrollment_id for update)
-          returning enrollment_id
-        )
-        insert into recon_queue (enrollment_id, reason, due_at, lane)
-        select enrollment_id, 'team', ${now}, 1 from moved
-      `.execute(executor);
+      const hosts = await moveHosts(executor, teamId, into, now, page);
+      await moveCopies(executor, teamId, into, now, page);
       // Whoever comes with a link of it that was spent before, and of teams that ended in it, comes where its hosts are.
       await sql`
         update team set moved_to = ${into}, deleted_at = coalesce(deleted_at, ${now})
         where id = ${teamId} or moved_to = ${teamId}
       `.execute(executor);
-      return moved.rows.length;
+      return hosts;
     },
 
     raiseEpoch: raisedEpoch,
   };
+}
+
+/** The team is locked, so nobody comes into it meanwhile. */
+async function moveHosts(executor: Executor, teamId: number, into: number, now: Date, page: number): Promise<number> {
+  for (let moved = 0; ; ) {
+    const { rows } = await sql<{ moved: number }>`
+      with moved as (
+        update host set team_id = ${into}, updated_at = ${now} where id in (
+          select id from host where team_id = ${teamId} order by id limit ${page})
+        returning 1
+      )
+      select count(*)::int as moved from moved
+    `.execute(executor);
+    const some = rows[0]?.moved ?? 0;
+    moved += some;
+    if (some < page) return moved;
+  }
+}
+
+async function moveCopies(executor: Executor, teamId: number, into: number, now: Date, page: number): Promise<void> {
+  for (let after = 0; ; ) {
+    const { rows } = await sql<{ last: number | null }>`
+      with members as materialized (
+        select enrollment_id from recon where team_id = ${teamId} and enrollment_id > ${after}
+        order by enrollment_id limit ${page} for update
+      ), moved as (
+        update recon r set team_id = ${into} from members m where r.enrollment_id = m.enrollment_id
+        returning r.enrollment_id
+      ), queued as (
+        insert into recon_queue (enrollment_id, reason, due_at, lane)
+        select enrollment_id, 'team', ${now}, 1 from moved
+      )
+      select max(enrollment_id) as last from members
+    `.execute(executor);
+    const last = rows[0]?.last ?? undefined;
+    if (last === undefined) return;
+    after = last;
+  }
 }

@@ -1,10 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { monotonicIds } from '../../core/ids.ts';
 import { systemClock, systemRandom } from '../../core/system.ts';
 import type { Tx } from '../../core/tx.ts';
-import type { Database } from '../../db/database.ts';
+import { type Database, executorOf } from '../../db/database.ts';
 import { hostStore } from '../../db/host-store.ts';
+import { copyLabels } from '../../db/label-copies.ts';
 import { labelStore } from '../../db/label-store.ts';
 import { reconcileStore } from '../../db/reconcile-store.ts';
 import { teamStore } from '../../db/team-store.ts';
@@ -62,6 +64,62 @@ eachDatabase((kind, open) => {
     }>`delete from recon_queue where enrollment_id = ${enrollment} returning reason`.execute(db.read);
     return rows.map((row) => row.reason);
   };
+
+  it.skipIf(kind === 'pglite')(
+    'an enrolment that goes live while its team ends comes where its host goes',
+    async () => {
+      const from = await teams().create('Ends meanwhile');
+      const host = await enrolledHost(db);
+      await inventory().moveToTeam(host.hostId, from);
+      const [isIn, end] = [gate(2), gate(2)];
+      const enrolling = db.run(async (tx) => {
+        await reconcileStore(db).ensure(tx, host.enrollment);
+        await isIn();
+        await end();
+      });
+      await isIn();
+      const ending = teams().delete('Ends meanwhile', 'Default');
+      // Long enough to come to the host, or past it.
+      await sleep(300);
+      await Promise.all([end(), enrolling, ending]);
+      expect((await recon(host.enrollment))?.team_id).toBe(1);
+    },
+  );
+
+  describe('a fleet is written in pages, as few as one statement bears', () => {
+    it('a team that ends: every host, copy and queue row once, whatever the size of a page', async () => {
+      for (const page of [1, 2, 5, 10]) {
+        const [from, into] = [await teams().create(`Ends ${page}`), await teams().create(`Takes ${page}`)];
+        const members: EnrolledHost[] = [];
+        for (let index = 0; index < 5; index += 1) members.push(await withRecon());
+        for (const { hostId } of members) await inventory().moveToTeam(hostId, from);
+        for (const { enrollment } of members) await queued(enrollment);
+        expect(await db.run((tx) => teamStore(db, page).dissolve(tx, from, into, NOW))).toBe(5);
+        for (const { hostId, enrollment } of members) {
+          expect((await inventory().get(hostId)).teamId).toBe(into);
+          expect((await recon(enrollment))?.team_id).toBe(into);
+          expect(await queued(enrollment)).toEqual(['team']);
+        }
+      }
+    });
+
+    it('labels of many hosts: every copy and queue row once, and none where nothing differs', async () => {
+      const { id } = await labels().create({ name: 'Many' });
+      for (const page of [1, 2, 5]) {
+        const members: EnrolledHost[] = [];
+        for (let index = 0; index < 5; index += 1) members.push(await withRecon());
+        const hostIds = members.map(({ hostId }) => hostId);
+        await sql`
+          insert into label_member (label_id, host_id) select ${id}, unnest(${sql.val(hostIds.slice(1))}::uuid[])
+        `.execute(db.read);
+        await db.run((tx) => copyLabels(executorOf(tx), hostIds, NOW, page));
+        for (const [index, { enrollment }] of members.entries()) {
+          expect((await recon(enrollment))?.label_ids).toEqual(index === 0 ? [] : [id]);
+          expect(await queued(enrollment)).toEqual(index === 0 ? [] : ['label']);
+        }
+      }
+    });
+  });
 
   describe('labels', () => {
     it('members, their copies and the queue change together, and only where something changed', async () => {
