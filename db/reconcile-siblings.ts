@@ -2,6 +2,9 @@ import { sql } from 'kysely';
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { Executor } from './database.ts';
 
+/** As `reconciler/reasons.ts` has it; only types are shared between rooms. */
+const NO_OBSERVER = 'no_observer';
+
 /**
  * Per enrolment the slots that live profiles have moved from and that another channel of its host still holds, or is just
  * being rid of. Rarely does a profile move, so this mostly is one look into an empty index.
@@ -23,6 +26,8 @@ export async function heldElsewhere(
     join recon r on r.enrollment_id = s.id
     cross join lateral (
       select o.slot_id from op o where o.enrollment_id = s.id and o.slot_id = any(${sql.val(slots)}::int[])
+        -- Acknowledged, and nobody is there who could prove it: not waited for without end.
+        and not (o.op = 'remove' and o.state = 'acked' and o.reason = ${NO_OBSERVER})
       union
       select p.slot_id from unnest(r.applied) as a
       join profile_version v on v.id = a join profile p on p.id = v.profile_id

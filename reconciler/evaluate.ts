@@ -16,6 +16,7 @@ import {
   type PlanWrite,
   type ReconcileStore,
 } from './ports.ts';
+import { NO_OBSERVER } from './reasons.ts';
 import { backoff, type ReconcilerSettings } from './settings.ts';
 import type { Fingerprint, HostFacts, Op } from './types.ts';
 
@@ -80,9 +81,10 @@ export async function evaluate(deps: EvaluateDeps, tx: Tx, claim: Claim, now: Da
     }
   }
   if (writes.length > 0) await store.writePlans(tx, writes, [...bodies.values()], now);
-  for (const { row, drops } of writes) {
-    // Taken back before the device saw it: a profile that has moved to another channel waits no longer.
-    const rid = drops.filter((slotId) => catalogue.movedFrom.has(slotId));
+  for (const { row, drops, upserts } of writes) {
+    // Taken back before the device saw it, or acknowledged and never to be proven: what moved elsewhere waits no longer.
+    const unproven = upserts.flatMap((op) => (op.op === 'remove' && op.reason === NO_OBSERVER ? [op.slotId] : []));
+    const rid = [...drops, ...unproven].filter((slotId) => catalogue.movedFrom.has(slotId));
     if (rid.length > 0) await store.queueWaitingFor(tx, row.enrollment, rid, now);
   }
   await store.enqueue(tx, again, 'more', now);

@@ -297,6 +297,33 @@ eachDatabase((_kind, open) => {
     });
   });
 
+  test('a removal that was acknowledged by a user who never came back is not waited for without end', async () => {
+    await inWorld(await open(), async (fleet, reconciler) => {
+      const mac = await fleet.mac(reconciler);
+      const user = await fleet.user(reconciler, mac);
+      const old = await fleet.upload({ identifier: 'wifi', channel: 'user' });
+      await reconciler.drain();
+      for (const one of [mac, user]) await fleet.pollAll(reconciler, one);
+      await fleet.change(async (tx) => {
+        await sql`update profile set deleted_at = now() where id = ${old}`.execute(executorOf(tx));
+        const id = await fleet.insertProfile(tx, { identifier: 'wifi' });
+        await sql`
+          update profile set moved_from_slot_id = (select slot_id from profile where id = ${old}) where id = ${id}
+        `.execute(executorOf(tx));
+      });
+      await reconciler.drain();
+      await fleet.pollAll(reconciler, user);
+      await reconciler.drain();
+      expect(await fleet.ops(mac)).toEqual([]);
+      for (let day = 0; day < 3; day += 1) {
+        fleet.clock.forward(86_400_000);
+        await reconciler.tick();
+      }
+      expect(await fleet.ops(user)).toMatchObject([{ op: 'remove', state: 'acked', reason: 'no_observer' }]);
+      expect(await fleet.ops(mac)).toMatchObject([{ op: 'install', state: 'queued' }]);
+    });
+  });
+
   test('somebody who claims to be a host that never went live is quarantined, and the page says so', async () => {
     await inWorld(await open(), async (fleet, reconciler) => {
       const mac = await fleet.mac(reconciler);
