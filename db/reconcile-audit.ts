@@ -104,11 +104,19 @@ export async function repairCopies(
   return [...updated.rows, ...made.rows].map((row) => row.id);
 }
 
+const ranges = (slices: number, now: Date) => sql`
+  insert into recon_audit (slices, slice, due_at)
+  select ${slices}::int, slice, ${now} from generate_series(0, ${slices}::int - 1) as slice order by slice`;
+
+/** Ranges that nobody has named before are due. */
+export async function layOutAudit(executor: Executor, slices: number, now: Date): Promise<void> {
+  await sql`${ranges(slices, now)} on conflict (slices, slice) do nothing`.execute(executor);
+}
+
 /** All ranges are due at once: after a start, and after a catalogue that counts backwards (a restored database). */
 export async function askAudit(executor: Executor, slices: number, now: Date): Promise<void> {
   await sql`
-    insert into recon_audit (slices, slice, due_at)
-    select ${slices}::int, slice, ${now} from generate_series(0, ${slices}::int - 1) as slice order by slice
+    ${ranges(slices, now)}
     on conflict (slices, slice) do update set due_at = least(recon_audit.due_at, excluded.due_at)
   `.execute(executor);
 }

@@ -5,7 +5,7 @@ import type { CatalogueRows, IncludeMode } from '../reconciler/types.ts';
 import { LABEL_EPOCH } from './catalogue-epoch.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
 import { forgetAnswers, labelTruth } from './label-copies.ts';
-import { askAudit, auditPage, endAudit, leaseAudit, repairCopies } from './reconcile-audit.ts';
+import { askAudit, auditPage, endAudit, layOutAudit, leaseAudit, repairCopies } from './reconcile-audit.ts';
 import { writeContent } from './reconcile-evidence.ts';
 import { findHost, readHost, teamNames } from './reconcile-host.ts';
 import { reconcileQueue } from './reconcile-queue.ts';
@@ -96,6 +96,7 @@ export function reconcileStore(db: Database): ReconcileStore {
     auditPage: (low, high) => auditPage(db.read, low, high),
     read: (enrollments, tx) => readFacts(tx === undefined ? db.read : executorOf(tx), enrollments),
     repairCopies: (tx, suspects) => repairCopies(executorOf(tx), suspects),
+    layOutAudit: (slices, now) => layOutAudit(db.read, slices, now),
     askAudit: (slices, now) => askAudit(db.read, slices, now),
     leaseAudit: (slices, owner, now, until) => leaseAudit(db.read, slices, owner, now, until),
     endAudit: (slices, slice, owner, dueAt) => endAudit(db.read, slices, slice, owner, dueAt),

@@ -274,7 +274,9 @@ export interface ReconcileStore {
   read(enrollments: readonly EnrollmentRef[], tx?: Tx): Promise<readonly HostFacts[]>;
   /** Copies of team and labels that differ from their source are set right, missing rows made; answers those enrolments. */
   repairCopies(tx: Tx, suspects: readonly EnrollmentRef[]): Promise<readonly EnrollmentRef[]>;
-  /** All of the `slices` ranges of the audit are due. */
+  /** Those of the `slices` ranges of the audit that nobody has named before are due. */
+  layOutAudit(slices: number, now: Date): Promise<void>;
+  /** All of them are due. */
   askAudit(slices: number, now: Date): Promise<void>;
   /** The range that has been due for longest, for `owner` until then; undefined where none is due that nobody has. */
   leaseAudit(slices: number, owner: string, now: Date, until: Date): Promise<number | undefined>;

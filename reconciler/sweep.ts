@@ -51,13 +51,10 @@ const NOTHING: Swept = { hosts: 0, repaired: 0, queued: 0 };
 export function createSweep(deps: SweepDeps): Sweep {
   const { store, clock, settings, owner } = deps;
   const slices = settings.sweepSlices;
-  let asked = false;
+  let laidOut = false;
   let epoch = 0;
 
-  async function ask(): Promise<void> {
-    asked = true;
-    await store.askAudit(slices, clock.now());
-  }
+  const ask = () => store.askAudit(slices, clock.now());
 
   /** Undefined: no range is due that nobody has. */
   async function lease(): Promise<Swept | undefined> {
@@ -98,9 +95,8 @@ export function createSweep(deps: SweepDeps): Sweep {
 
   return {
     async next() {
-      const swept = await lease();
-      if (swept !== undefined || asked) return swept ?? NOTHING;
-      await ask();
+      if (!laidOut) await store.layOutAudit(slices, clock.now());
+      laidOut = true;
       return (await lease()) ?? NOTHING;
     },
     async shared() {
