@@ -14,11 +14,9 @@ export async function writePlans(
   const bodyIds = await internBodies(executor, bodies);
   const issued = writes.flatMap((write) => issuedBy(write, now));
   const withCommand = new Set(issued.map(({ fresh }) => fresh));
-  await writeOps(
-    executor,
-    writes.map((write) => ({ ...write, upserts: write.upserts.filter((op) => !withCommand.has(op)) })),
-    now,
-  );
+  await endOps(executor, writes, now);
+  const others = pairs(writes, (write) => write.upserts.filter((op) => !withCommand.has(op)));
+  if (others.length > 0) await upsertOps(others, now).execute(executor);
   await insertCommands(executor, issued, bodyIds, now);
   await updateRecon(executor, writes, now);
   await wake(executor, writes, now);
@@ -90,10 +88,13 @@ async function wake(executor: Executor, writes: readonly PlanWrite[], now: Date)
   `.execute(executor);
 }
 
+/** One statement for what nearly every answer of a device changes: its op and what the device is known to hold. */
 export async function writeFacts(executor: Executor, write: FactsWrite, now: Date): Promise<void> {
-  await writeOps(executor, [write], now);
+  await endOps(executor, [write], now);
+  const upserts = pairs([write], ({ upserts }) => upserts);
+  const ops = upserts.length === 0 ? sql`` : sql`with ops as (${upsertOps(upserts, now)}) `;
   await sql`
-    update recon set applied = ${sql.val([...write.applied])}::int[],
+    ${ops}update recon set applied = ${sql.val([...write.applied])}::int[],
       applied_fp = ${bits(sql`${write.fingerprint.high}::int`, sql`${write.fingerprint.low}::int`)},
       actual_known = ${write.actualKnown}, observed_extra = ${JSON.stringify(write.observedExtra)}::jsonb,
       op_count = ${write.opCount}
@@ -129,21 +130,19 @@ async function bodyIds(executor: Executor, bodies: readonly Body[]): Promise<Map
   return new Map(rows.map((row) => [row.sha256.toString('hex'), row.id]));
 }
 
-async function writeOps(executor: Executor, writes: readonly OpsWrite[], now: Date): Promise<void> {
+async function endOps(executor: Executor, writes: readonly OpsWrite[], now: Date): Promise<void> {
   await cancelCommands(
     executor,
     pairs(writes, (write) => write.cancels),
     now,
   );
   const drops = pairs(writes, (write) => write.drops);
-  if (drops.length > 0)
-    await sql`
-      delete from op using unnest(${column(drops, ([id]) => id)}::bigint[], ${column(drops, ([, slot]) => slot)}::int[])
-        as t (enrollment_id, slot_id)
-      where op.enrollment_id = t.enrollment_id and op.slot_id = t.slot_id
-    `.execute(executor);
-  const upserts = pairs(writes, (write) => write.upserts);
-  if (upserts.length > 0) await upsertOps(executor, upserts, now);
+  if (drops.length === 0) return;
+  await sql`
+    delete from op using unnest(${column(drops, ([id]) => id)}::bigint[], ${column(drops, ([, slot]) => slot)}::int[])
+      as t (enrollment_id, slot_id)
+    where op.enrollment_id = t.enrollment_id and op.slot_id = t.slot_id
+  `.execute(executor);
 }
 
 /** Never waits: a command that a device's answer holds just now is finished by that answer. */
@@ -172,9 +171,9 @@ async function cancelCommands(
   `.execute(executor);
 }
 
-async function upsertOps(executor: Executor, ops: readonly (readonly [number, Op])[], now: Date): Promise<void> {
+function upsertOps(ops: readonly (readonly [number, Op])[], now: Date): RawBuilder<unknown> {
   const of = <T>(pick: (op: Op) => T) => column(ops, ([, op]) => pick(op) ?? null);
-  await sql`
+  return sql`
     insert into op (
       enrollment_id, slot_id, op, version_id, generation, enrollment_generation, state, reason, error_chain,
       delivery_attempts, verify_misses, next_at, command_uuid, acked_at, observed_uuid, observed_at, created_at, updated_at)
@@ -196,8 +195,7 @@ async function upsertOps(executor: Executor, ops: readonly (readonly [number, Op
       error_chain = excluded.error_chain, delivery_attempts = excluded.delivery_attempts,
       verify_misses = excluded.verify_misses, next_at = excluded.next_at, command_uuid = excluded.command_uuid,
       acked_at = excluded.acked_at, observed_uuid = excluded.observed_uuid, observed_at = excluded.observed_at,
-      created_at = excluded.created_at, updated_at = excluded.updated_at
-  `.execute(executor);
+      created_at = excluded.created_at, updated_at = excluded.updated_at`;
 }
 
 /** In the order they are to be carried out; a new op goes in the same statement as its command. */
