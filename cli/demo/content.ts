@@ -71,7 +71,7 @@ export const DEMO_PROFILES: readonly DemoProfile[] = [
     label: undefined,
     minOs: '15.1',
     macOnly: true,
-    payload: { PayloadType: 'com.apple.screensaver', idleTime: 600, askForPassword: true },
+    payload: { PayloadType: 'com.apple.screensaver', moduleName: 'Flurry', idleTime: 600, askForPassword: true },
   },
   {
     identifier: 'com.example.firewall',

@@ -7,12 +7,13 @@ import { openTapProxy } from './tap-proxy.ts';
 const schema = loadSchema();
 
 describe.skipIf(schema === undefined)('every message on the wire, held against Apple’s data', () => {
-  const tap = createWireTap();
+  const taps = { macOS: createWireTap(), iOS: createWireTap({ os: 'iOS' }), iPadOS: createWireTap({ os: 'iOS' }) };
   const statuses = new Set<number>();
   const proxy = openTapProxy((exchange) => {
     if (exchange.path !== '/mdm' && exchange.path !== '/checkin') return;
     statuses.add(exchange.status);
-    tap.exchange(exchange);
+    const who = scene.world.fleet.macs.find(({ mac }) => exchange.requestBody.includes(mac.identity.udid));
+    taps[who?.mac.identity.platform ?? 'macOS'].exchange(exchange);
   });
   let scene: Scene;
   beforeAll(async () => {
@@ -50,12 +51,13 @@ describe.skipIf(schema === undefined)('every message on the wire, held against A
   });
 
   it('requests, commands, results and answers are all valid, and none was a 401', () => {
-    tap.assertClean();
+    taps.macOS.assertClean();
+    taps.iOS.assertClean();
     expect([...statuses].filter((status) => status !== 200)).toEqual([]);
   });
 
   it('saw every kind of message that the story has', () => {
-    const kinds = [...tap.counts.keys()];
+    const kinds = [...taps.macOS.counts.keys()];
     expect(kinds).toEqual(expect.arrayContaining(['checkin-request', 'checkin-response', 'command', 'command-result']));
   });
 });
