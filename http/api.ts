@@ -14,13 +14,22 @@ export interface ApiCall {
   readonly body: Buffer;
 }
 
-/** An express handler that reads the body within its limit, runs the route and writes its answer. Throws reach problem.ts. */
-export function api(limit: LimitName, run: (call: ApiCall) => Promise<Answer>): RequestHandler {
+/**
+ * An express handler that reads the body within its limit, runs the route and writes its answer. Throws reach problems.ts.
+ * `takes` are the query parameters of the route and there are no others: whoever asks for a dry run of what has none must
+ * not get the change. Errors: request_malformed.
+ */
+export function api(
+  limit: LimitName,
+  takes: readonly string[],
+  run: (call: ApiCall) => Promise<Answer>,
+): RequestHandler {
   return async (request, response) => {
     const body = LIMITS[limit].maxBytes === 0 ? NO_BODY : await readBody(request, LIMITS[limit]);
     const params = Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, String(value)]));
     const query = queryOf(request);
     for (const text of [...Object.values(params), ...query.keys(), ...query.values()]) refuseNul(text);
+    refuseUnknown(query, takes);
     const answer = await run({
       params,
       query,
@@ -29,6 +38,26 @@ export function api(limit: LimitName, run: (call: ApiCall) => Promise<Answer>): 
     });
     send(response, answer);
   };
+}
+
+/** The query parameters of a shape. */
+export function namesOf(shape: z.ZodObject): readonly string[] {
+  return Object.keys(shape.shape);
+}
+
+const MAX_SHOWN_NAME = 100;
+
+function refuseUnknown(query: URLSearchParams, takes: readonly string[]): void {
+  const unknown = [...query.keys()].find((name) => !takes.includes(name));
+  if (unknown === undefined) return;
+  const shown = unknown.slice(0, MAX_SHOWN_NAME).toWellFormed();
+  throw new EspalierError('request_malformed', `there is no query parameter ${JSON.stringify(shown)} here`, {
+    place: { path: shown },
+    fix:
+      takes.length === 0
+        ? 'This request takes none. Nothing was changed.'
+        : `This request takes ${takes.join(', ')}. Nothing was changed.`,
+  });
 }
 
 const NO_BODY = Buffer.alloc(0);
@@ -60,7 +89,7 @@ export function jsonBody<Shape extends z.ZodType>(call: ApiCall, shape: Shape): 
   return checked(value, shape, 'the body');
 }
 
-/** Query parameters of this shape; one that is not in it is refused. `lists` are those that may be given several times, read elsewhere. */
+/** Query parameters of this shape. `lists` are those that may be given several times, read elsewhere. */
 export function queryOfShape<Shape extends z.ZodType>(
   call: ApiCall,
   shape: Shape,

@@ -5,7 +5,7 @@ import { EspalierError } from '../../core/errors.ts';
 import type { Enqueue } from '../../mdm/enqueue.ts';
 import type { CommandDetail, CommandView, EnrollmentView } from '../../mdm/types.ts';
 import { json } from '../answer.ts';
-import { type ApiCall, api, queryOfShape, segment } from '../api.ts';
+import { type ApiCall, api, namesOf, queryOfShape, segment } from '../api.ts';
 
 const MAX_COMMANDS = 200;
 const Target = z.strictObject({ channel: z.enum(['device', 'user']).default('device'), user: z.string().optional() });
@@ -30,7 +30,7 @@ export function commandRoutes(deps: CommandRoutes): Router {
 
   router.get(
     '/hosts/:host/commands',
-    api('apiRead', async (call) => {
+    api('apiRead', namesOf(List), async (call) => {
       const { limit } = queryOfShape(call, List);
       const refs = (await enrollments(call)).map((enrollment) => enrollment.ref);
       return json(200, { commands: (await deps.list(refs, limit)).map(summary) });
@@ -39,7 +39,7 @@ export function commandRoutes(deps: CommandRoutes): Router {
 
   router.post(
     '/hosts/:host/commands',
-    api('apiProfile', async (call) => {
+    api('apiProfile', namesOf(Target), async (call) => {
       const { channel, user } = queryOfShape(call, Target);
       const targets = (await enrollments(call)).filter(
         (e) => e.channel === channel && e.state === 'enrolled' && (user === undefined || e.userShortName === user),
@@ -63,7 +63,7 @@ export function commandRoutes(deps: CommandRoutes): Router {
 
   router.get(
     '/hosts/:host/commands/:uuid',
-    api('apiRead', async (call) => {
+    api('apiRead', [], async (call) => {
       const uuid = segment(call, 'uuid');
       for (const { ref } of await enrollments(call)) {
         const found = await deps.get(ref, uuid);

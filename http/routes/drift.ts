@@ -4,7 +4,7 @@ import { type DriftReads, driftWords } from '../../reconciler/drift-reads.ts';
 import type { DriftItem } from '../../reconciler/ports.ts';
 import { DRIFT_KINDS } from '../../reconciler/types.ts';
 import { json } from '../answer.ts';
-import { api, queryOfShape } from '../api.ts';
+import { api, namesOf, queryOfShape } from '../api.ts';
 
 const MAX_PAGE = 1000;
 const Page = z.strictObject({
@@ -27,7 +27,7 @@ export function driftRoutes({ drift, teamId }: DriftRoutes): Router {
   const router = Router();
   router.get(
     '/drift',
-    api('apiRead', async (call) => {
+    api('apiRead', namesOf(Page), async (call) => {
       const { kind, team, cursor, limit } = queryOfShape(call, Page);
       const [enrollment = 0, place = 0] = (cursor ?? '').split('.').map(Number);
       const after = cursor === undefined ? undefined : { enrollment, place };

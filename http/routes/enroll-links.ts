@@ -29,7 +29,7 @@ export function enrollLinkRoutes({ links, publicUrl, teamId }: EnrollLinkRoutes)
   const router = Router();
   router.post(
     '/enroll-links',
-    api('apiWrite', async (call) => {
+    api('apiWrite', [], async (call) => {
       const wanted = jsonBody(call, NewLink);
       const { id, code, expiresAt } = await links.create({
         uses: wanted.uses,

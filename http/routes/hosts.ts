@@ -10,7 +10,7 @@ import type { ReconcilerReads } from '../../reconciler/reads.ts';
 import { WAITING_REASONS } from '../../reconciler/waiting-words.ts';
 import { HOST_STATES } from '../../reconciler/worst-state.ts';
 import { json } from '../answer.ts';
-import { api, jsonBody, queryOfShape, segment } from '../api.ts';
+import { api, jsonBody, namesOf, queryOfShape, segment } from '../api.ts';
 import { Place } from './states.ts';
 
 const MAX_PAGE = 500;
@@ -60,7 +60,7 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
 
   router.get(
     '/hosts',
-    api('apiRead', async (call) => {
+    api('apiRead', namesOf(Page), async (call) => {
       const query = queryOfShape(call, Page);
       const { team, label, query: text, cursor, limit } = query;
       if (query.state !== undefined || query.waiting !== undefined || query.error !== undefined)
@@ -72,7 +72,7 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
   );
   router.get(
     '/hosts/:host',
-    api('apiRead', async (call) => {
+    api('apiRead', [], async (call) => {
       const host = await inventory.get(segment(call, 'host'));
       const enrollments = await enrollmentsOfHost(host.id);
       const details = (await inventory.labels(host)).map(renderedLabel);
@@ -81,7 +81,7 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
   );
   router.put(
     '/hosts/:host/team',
-    api('apiWrite', async (call) => {
+    api('apiWrite', [], async (call) => {
       const { team } = jsonBody(call, Move);
       await inventory.moveToTeam(segment(call, 'host'), await teamId(team));
       return json(200, rendered(await inventory.get(segment(call, 'host'))));
@@ -89,7 +89,7 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
   );
   router.get(
     '/hosts/:host/profiles',
-    api('apiRead', async (call) => {
+    api('apiRead', [], async (call) => {
       const { id } = await inventory.get(segment(call, 'host'));
       const { profiles, asOf } = await reads.hostProfiles(id);
       return json(200, { as_of: asOf.toISOString(), profiles: profiles.map(renderedPair) });
@@ -97,7 +97,7 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
   );
   router.get(
     '/hosts/:host/profiles/:identifier/why',
-    api('apiRead', async (call) => {
+    api('apiRead', [], async (call) => {
       const host = await inventory.get(segment(call, 'host'));
       const identifier = segment(call, 'identifier');
       const pairs = await reads.why(host.id, identifier);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Labels, MembersChange } from '../../hosts/labels.ts';
 import type { CountedLabel, Label, LabelView, ProfileUse } from '../../hosts/types.ts';
 import { json } from '../answer.ts';
-import { type ApiCall, api, jsonBody, queryOfShape, segment } from '../api.ts';
+import { type ApiCall, api, jsonBody, namesOf, queryOfShape, segment } from '../api.ts';
 import { renderedPlan } from '../render-plan.ts';
 
 const NewLabel = z.strictObject({
@@ -24,25 +24,25 @@ const Deletion = z.strictObject({ detach: flag, dry_run: flag });
 export function labelRoutes({ labels }: { labels: Labels }): Router {
   const router = Router();
   const change = (decide: (name: string, hosts: readonly string[]) => Promise<MembersChange>) =>
-    api('apiWrite', async (call: ApiCall) =>
+    api('apiWrite', [], async (call: ApiCall) =>
       json(200, await decide(segment(call, 'label'), jsonBody(call, Hosts).hosts)),
     );
 
   router.get(
     '/labels',
-    api('apiRead', async () => json(200, { labels: (await labels.list()).map(renderedCounts) })),
+    api('apiRead', [], async () => json(200, { labels: (await labels.list()).map(renderedCounts) })),
   );
   router.post(
     '/labels',
-    api('apiWrite', async (call) => json(201, rendered(await labels.create(jsonBody(call, NewLabel))))),
+    api('apiWrite', [], async (call) => json(201, rendered(await labels.create(jsonBody(call, NewLabel))))),
   );
   router.get(
     '/labels/:label',
-    api('apiRead', async (call) => json(200, renderedView(await labels.get(segment(call, 'label'))))),
+    api('apiRead', [], async (call) => json(200, renderedView(await labels.get(segment(call, 'label'))))),
   );
   router.patch(
     '/labels/:label',
-    api('apiWrite', async (call) =>
+    api('apiWrite', [], async (call) =>
       json(200, rendered(await labels.edit(segment(call, 'label'), jsonBody(call, Edit)))),
     ),
   );
@@ -51,7 +51,7 @@ export function labelRoutes({ labels }: { labels: Labels }): Router {
   router.delete('/labels/:label/hosts', change(labels.removeHosts));
   router.delete(
     '/labels/:label',
-    api('apiRead', async (call) => {
+    api('apiRead', namesOf(Deletion), async (call) => {
       const name = segment(call, 'label');
       const query = queryOfShape(call, Deletion);
       const options = { detach: query.detach === 'true' };

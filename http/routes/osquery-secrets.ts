@@ -15,7 +15,7 @@ export function osquerySecretRoutes({ createSecret, teamId }: OsquerySecretRoute
   const router = Router();
   router.post(
     '/osquery/enroll-secrets',
-    api('apiWrite', async (call) => {
+    api('apiWrite', [], async (call) => {
       const { team } = jsonBody(call, NewSecret);
       return json(201, { enroll_secret: await createSecret(await teamId(team)), team });
     }),

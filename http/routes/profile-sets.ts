@@ -6,7 +6,7 @@ import { parseData } from '../../plist/scalars.ts';
 import type { Profiles } from '../../profiles/profiles.ts';
 import type { SetEntry } from '../../profiles/read-set.ts';
 import { json } from '../answer.ts';
-import { api, jsonBody, queryOfShape, segment } from '../api.ts';
+import { api, jsonBody, namesOf, queryOfShape, segment } from '../api.ts';
 import { renderedSet } from '../render-profile.ts';
 
 /** Profiles of one team; the largest sets known have some hundred. */
@@ -42,7 +42,7 @@ export function profileSetRoutes({ profiles, teams }: { profiles: Profiles; team
   const router = Router();
   router.put(
     '/teams/:team/profiles',
-    api('apiProfileSet', async (call) => {
+    api('apiProfileSet', namesOf(Query), async (call) => {
       const { dry_run: dryRun, author: by } = queryOfShape(call, Query);
       const teamId = await teams.idOf(segment(call, 'team'));
       const { profiles: entries, allow_empty: allowEmpty, max_removals } = jsonBody(call, Body);

@@ -5,7 +5,7 @@ import type { Profiles } from '../../profiles/profiles.ts';
 import type { Profile } from '../../profiles/types.ts';
 import type { Counters } from '../../reconciler/census.ts';
 import { json } from '../answer.ts';
-import { type ApiCall, api, idOf, jsonBody, queryOfShape } from '../api.ts';
+import { type ApiCall, api, idOf, jsonBody, namesOf, queryOfShape } from '../api.ts';
 import { renderedProfileCounts } from '../render-counts.ts';
 import { renderedChange, renderedEdit, renderedProfile, renderedUpload, renderedVersion } from '../render-profile.ts';
 
@@ -69,7 +69,7 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
 
   router.post(
     '/profiles',
-    api('apiProfile', async (call) => {
+    api('apiProfile', [...namesOf(Upload), 'label', 'exclude_label'], async (call) => {
       const wanted = queryOfShape(call, Upload, ['label', 'exclude_label']);
       const includeLabels = call.query.getAll('label');
       // An upload that says nothing of targets is an edit of the content: it must not widen a profile to everyone.
@@ -93,7 +93,7 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
   );
   router.get(
     '/profiles',
-    api('apiRead', async (call) => {
+    api('apiRead', namesOf(List), async (call) => {
       const { team, deleted } = queryOfShape(call, List);
       const list = await profiles.list(team === undefined ? undefined : await teams.idOf(team), deleted);
       const { asOf, rendered } = await withCounts(list);
@@ -102,7 +102,7 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
   );
   router.get(
     '/profiles/:id',
-    api('apiRead', async (call) => {
+    api('apiRead', [], async (call) => {
       const profile = await profiles.get(idOf(call, 'id'));
       const { asOf, rendered } = await withCounts([profile]);
       const versions = profile.versions.map((version) => renderedVersion(version, asOf));
@@ -112,7 +112,7 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
   );
   router.get(
     '/profiles/:id/versions/:version/mobileconfig',
-    api('apiRead', async (call) => {
+    api('apiRead', [], async (call) => {
       const body = await profiles.original(idOf(call, 'id'), idOf(call, 'version'));
       const headers = {
         'content-type': 'application/x-apple-aspen-config',
@@ -123,14 +123,14 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
   );
   router.get(
     '/profiles/:id/versions/:version/diff/:to',
-    api('apiRead', async (call) => {
+    api('apiRead', [], async (call) => {
       const [id, from, to] = [idOf(call, 'id'), idOf(call, 'version'), idOf(call, 'to')];
       return json(200, { id, from, to, ...(await profiles.diff(id, from, to)) });
     }),
   );
   router.post(
     '/profiles/:id/versions/:version/restore',
-    api('apiWrite', async (call) => {
+    api('apiWrite', namesOf(Change), async (call) => {
       const version = idOf(call, 'version');
       if (call.body.length > 0) jsonBody(call, Nothing);
       return json(200, renderedEdit(await profiles.restoreVersion(idOf(call, 'id'), version, changeOf(call))));
@@ -138,21 +138,23 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
   );
   router.post(
     '/profiles/:id/restore',
-    api('apiWrite', async (call) => {
+    api('apiWrite', namesOf(Change), async (call) => {
       const patch = call.body.length === 0 ? {} : jsonBody(call, Patch);
       return json(200, renderedEdit(await profiles.restore(idOf(call, 'id'), patch, changeOf(call))));
     }),
   );
   router.patch(
     '/profiles/:id',
-    api('apiWrite', async (call) => {
+    api('apiWrite', namesOf(Change), async (call) => {
       const patch = jsonBody(call, SomePatch);
       return json(200, renderedEdit(await profiles.edit(idOf(call, 'id'), patch, changeOf(call))));
     }),
   );
   router.delete(
     '/profiles/:id',
-    api('apiRead', async (call) => json(200, renderedEdit(await profiles.delete(idOf(call, 'id'), changeOf(call))))),
+    api('apiRead', namesOf(Change), async (call) =>
+      json(200, renderedEdit(await profiles.delete(idOf(call, 'id'), changeOf(call)))),
+    ),
   );
   return router;
 }

@@ -14,11 +14,11 @@ export function pushCertificateRoutes(certificates: PushCertificateRoutes): Rout
   const router = Router();
   router.get(
     '/push-certificates',
-    api('apiRead', async () => json(200, { push_certificates: certificates.list().map(rendered) })),
+    api('apiRead', [], async () => json(200, { push_certificates: certificates.list().map(rendered) })),
   );
   router.put(
     '/push-certificates',
-    api('apiWrite', async (call) => {
+    api('apiWrite', [], async (call) => {
       const { certificate, private_key } = jsonBody(call, Upload);
       return json(200, rendered(await certificates.upload(certificate, private_key)));
     }),

@@ -7,7 +7,7 @@ import type { ProfileHost } from '../../reconciler/lists.ts';
 import type { ReconcilerReads } from '../../reconciler/reads.ts';
 import { WAITING_REASONS } from '../../reconciler/waiting-words.ts';
 import { json } from '../answer.ts';
-import { api, idOf, queryOfShape, segment } from '../api.ts';
+import { api, idOf, namesOf, queryOfShape, segment } from '../api.ts';
 import { renderedStatus } from '../render-counts.ts';
 
 const MAX_PAGE = 500;
@@ -23,7 +23,6 @@ const HostsOfProfile = z.strictObject({
   cursor: Place.default(0),
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
 });
-const Nothing = z.strictObject({});
 const Resend = z.strictObject({ channel: z.enum(['device', 'user']).optional() });
 const ResendMany = z.strictObject({ state: z.literal('failed') });
 
@@ -38,14 +37,11 @@ export function stateRoutes({ inventory, reads, actions }: StateRoutes): Router 
   const router = Router();
   router.get(
     '/status',
-    api('apiRead', async (call) => {
-      queryOfShape(call, Nothing);
-      return json(200, renderedStatus(await reads.counters()));
-    }),
+    api('apiRead', [], async () => json(200, renderedStatus(await reads.counters()))),
   );
   router.get(
     '/profiles/:id/hosts',
-    api('apiRead', async (call) => {
+    api('apiRead', namesOf(HostsOfProfile), async (call) => {
       const { state, waiting, error, cursor, limit } = queryOfShape(call, HostsOfProfile);
       const { profileHosts } = reads.lists;
       const page = await profileHosts(idOf(call, 'id'), { state, waiting, error }, cursor, limit);
@@ -58,7 +54,7 @@ export function stateRoutes({ inventory, reads, actions }: StateRoutes): Router 
   );
   router.post(
     '/profiles/:id/resend',
-    api('apiWrite', async (call) => {
+    api('apiWrite', namesOf(ResendMany), async (call) => {
       queryOfShape(call, ResendMany);
       const { resent, left } = await actions.resendFailed(idOf(call, 'id'));
       return json(202, { profile_id: idOf(call, 'id'), resent, left });
@@ -66,7 +62,7 @@ export function stateRoutes({ inventory, reads, actions }: StateRoutes): Router 
   );
   router.post(
     '/hosts/:host/profiles/:identifier/resend',
-    api('apiWrite', async (call) => {
+    api('apiWrite', namesOf(Resend), async (call) => {
       const { channel } = queryOfShape(call, Resend);
       const host = await inventory.get(segment(call, 'host'));
       const identifier = segment(call, 'identifier');

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import { z } from 'zod';
 import type { TeamDeletion, Teams } from '../../hosts/teams.ts';
 import { json } from '../answer.ts';
-import { api, jsonBody, queryOfShape, segment } from '../api.ts';
+import { api, jsonBody, namesOf, queryOfShape, segment } from '../api.ts';
 import { renderedPlan } from '../render-plan.ts';
 
 const NewTeam = z.strictObject({ name: z.string() });
@@ -15,22 +15,24 @@ export function teamRoutes({ teams }: { teams: Teams }): Router {
   const router = Router();
   router.get(
     '/teams',
-    api('apiRead', async () => json(200, { teams: await teams.list() })),
+    api('apiRead', [], async () => json(200, { teams: await teams.list() })),
   );
   router.post(
     '/teams',
-    api('apiWrite', async (call) => {
+    api('apiWrite', [], async (call) => {
       const { name } = jsonBody(call, NewTeam);
       return json(201, { id: await teams.create(name), name: name.trim() });
     }),
   );
   router.patch(
     '/teams/:team',
-    api('apiWrite', async (call) => json(200, await teams.rename(segment(call, 'team'), jsonBody(call, NewTeam).name))),
+    api('apiWrite', [], async (call) =>
+      json(200, await teams.rename(segment(call, 'team'), jsonBody(call, NewTeam).name)),
+    ),
   );
   router.delete(
     '/teams/:team',
-    api('apiRead', async (call) => {
+    api('apiRead', namesOf(Deletion), async (call) => {
       const name = segment(call, 'team');
       const { move_to: moveTo, dry_run } = queryOfShape(call, Deletion);
       if (dry_run === 'true') {

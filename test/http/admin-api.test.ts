@@ -160,6 +160,16 @@ eachServer((get) => {
       expect(await state()).toEqual(before);
     });
 
+    it('takes no query parameter that it does not know: what it does not know is not done', async () => {
+      const before = await state();
+      const reply = await api({ method, path: `${example.slice('/api/v1'.length)}?dry_runs=true`, body: '{}' });
+      expectProblem(reply, 400, 'request_malformed', route);
+      const { detail, fix } = JSON.parse(reply.text);
+      expect(detail).toBe('there is no query parameter "dry_runs" here');
+      expect(fix).toMatch(/^This request takes (none|[a-z_]+(, [a-z_]+)*)\. Nothing was changed\.$/);
+      expect(await state()).toEqual(before);
+    });
+
     it('has a limit: no body of any length is waited for', async () => {
       const reply = await get().server.admin({ method, path: example, headers: { 'content-length': '1099511627776' } });
       // A route that reads no body answers without it.
@@ -167,6 +177,25 @@ eachServer((get) => {
       expect(reply.status === 413).toBe(!readsNone);
       expect((await get().server.admin({ method: 'GET', path: '/livez' })).status).toBe(200);
     });
+  });
+
+  it('a dry run of what has none is refused and not done', async () => {
+    const { udid } = get().host;
+    const hosts = JSON.stringify({ hosts: [udid] });
+    for (const [method, path, body] of [
+      ['POST', '/labels/here/hosts', hosts],
+      ['PUT', '/labels/here/hosts', hosts],
+      ['DELETE', '/labels/here/hosts', hosts],
+      ['PATCH', '/labels/here', '{"name":"there"}'],
+      ['POST', '/labels', '{"name":"another"}'],
+      ['POST', '/teams', '{"name":"another"}'],
+      ['PUT', `/hosts/${udid}/team`, '{"team":"Default"}'],
+    ] as const) {
+      const before = await state();
+      const reply = await api({ method, path: `${path}?dry_run=true`, body });
+      expectProblem(reply, 400, 'request_malformed', `${method} ${path}`);
+      expect(await state()).toEqual(before);
+    }
   });
 
   it('a refused profile is answered with every finding and its place', async () => {
