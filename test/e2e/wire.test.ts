@@ -5,9 +5,11 @@ import { openScene, type Scene } from './support.ts';
 import { openTapProxy } from './tap-proxy.ts';
 
 const schema = loadSchema();
+/** The simulator's iPhones and iPads. */
+const MOBILE = { os: 'iOS', version: '18.1' } as const;
 
 describe.skipIf(schema === undefined)('every message on the wire, held against Apple’s data', () => {
-  const taps = { macOS: createWireTap(), iOS: createWireTap({ os: 'iOS' }), iPadOS: createWireTap({ os: 'iOS' }) };
+  const taps = { macOS: createWireTap(), iOS: createWireTap(MOBILE), iPadOS: createWireTap(MOBILE) };
   const statuses = new Set<number>();
   const proxy = openTapProxy((exchange) => {
     if (exchange.path !== '/mdm' && exchange.path !== '/checkin') return;
