@@ -111,7 +111,11 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 
   async function tick(audit: () => Promise<Swept>): Promise<Ticked> {
     await store.enqueueDue(clock.now(), DUE_PER_TICK);
-    const swept = await audit();
+    const swept = await audit().catch(async (error: unknown) => {
+      // A range that cannot be read is no reason for what is queued to wait another interval.
+      await queue.drain();
+      throw error;
+    });
     if (swept.repaired > 0) log.warn({ ...swept }, 'the audit set right what nothing had announced');
     return { ...(await queue.drain()), swept };
   }
