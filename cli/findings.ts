@@ -23,6 +23,16 @@ const RefusedSet = z.object({
   ),
 });
 
+/** A file that cannot be read as a profile at all: one fault, with its place where there is one. */
+const Unreadable = z.object({
+  code: z.literal('profile_malformed'),
+  detail: z.string(),
+  place: z
+    .object({ line: z.number().optional(), column: z.number().optional(), path: z.string().optional() })
+    .default({}),
+  fix: z.string().optional(),
+});
+
 /** `wifi.mobileconfig:12:5: error: …`, as compilers print it, so that editors find the place. */
 export function findingLine(file: string, linesOf: string, finding: Finding): string {
   const { line, column, severity, message, payload, path, code } = finding;
@@ -39,6 +49,13 @@ export function located(error: unknown, file: string): unknown {
   if (!(error instanceof ApiError)) return error;
   const set = RefusedSet.safeParse(error.body);
   const one = Refused.safeParse(error.body);
+  const unread = Unreadable.safeParse(error.body);
+  if (unread.success) {
+    const { detail, fix, code } = unread.data;
+    const { line = null, column = null, path = '' } = unread.data.place;
+    const finding = { code, severity: 'error' as const, message: detail, path, line, column, payload: null };
+    return new Failure([findingLine(file, 'file', finding), ...(fix === undefined ? [] : [printable(fix)])].join('\n'));
+  }
   const lines = set.success
     ? set.data.entries.flatMap((entry) =>
         entry.findings.map((finding) => findingLine(entry.file ?? `entry ${entry.index}`, entry.lines_of, finding)),

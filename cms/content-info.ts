@@ -1,7 +1,8 @@
 import { EspalierError } from '../core/errors.ts';
-import { type Asn1Element, Fields, integerOctets, objectIdentifier, octets, TAG } from './asn1.ts';
+import { type Asn1Element, Fields, integerOctets, objectIdentifier, octets, readAsn1, TAG } from './asn1.ts';
 import type { Certificate } from './certificate.ts';
 import { explicit, oid, seq } from './der.ts';
+import { OID } from './oids.ts';
 
 export function cmsMalformed(detail: string, element?: Asn1Element): EspalierError {
   return new EspalierError('cms_malformed', detail, element === undefined ? {} : { place: { offset: element.start } });
@@ -19,6 +20,18 @@ export function readContentInfo(element: Asn1Element, contentType: string, what:
   const content = fields.next(found === contentType ? 0xa0 : -1);
   fields.end();
   return content.only;
+}
+
+/** Whether the ContentInfo holds encrypted content (RFC 5652 6, 8); what cannot be read as one does not. */
+export function isEncryptedContent(ber: Uint8Array, maxNodes: number): boolean {
+  try {
+    const fields = new Fields(readAsn1(ber, { maxNodes }), TAG.sequence, 'cms_malformed', 'ContentInfo');
+    const type = objectIdentifier(fields.next(TAG.oid));
+    return type === OID.envelopedData || type === OID.encryptedData;
+  } catch (error) {
+    if (error instanceof EspalierError) return false;
+    throw error;
+  }
 }
 
 export const contentInfo = (contentType: string, content: Uint8Array): Buffer =>

@@ -83,6 +83,8 @@ export interface ErrorPlace {
   readonly offset?: number;
   /** 1-based line of a text input. */
   readonly line?: number;
+  /** 1-based, in UTF-16 units, as editors count. */
+  readonly column?: number;
   /** Path inside the value: `PayloadContent[0].PayloadType`. */
   readonly path?: string;
 }

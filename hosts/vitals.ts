@@ -29,12 +29,37 @@ const Criteria = z.strictObject({
 export function checkedCriteria(value: unknown): VitalsCriteria {
   const result = Criteria.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const path = ['criteria', ...(issue?.path ?? [])].join('.');
-  throw new EspalierError('request_malformed', `${path}: ${issue?.message ?? 'not valid'}`, {
-    place: { path },
+  const faults = faultsOf(value, result.error.issues);
+  const first = faults[0]?.path ?? 'criteria';
+  throw new EspalierError('request_malformed', faults.map(({ path, message }) => `${path}: ${message}`).join('; '), {
+    place: { path: first },
     fix: `A rule is {"field", "op", "value"}: field one of ${FIELDS.join(', ')}; op is, is_not, starts_with, contains or one_of, and for os_version at_least and at_most too.`,
   });
+}
+
+interface Fault {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Every faulty rule, in order. A field that nobody knows is named as that, whatever its op would say of it. */
+function faultsOf(value: unknown, issues: readonly z.core.$ZodIssue[]): readonly Fault[] {
+  const unknown = new Map<number, Fault>();
+  const read = z.object({ rules: z.array(z.unknown()) }).safeParse(value);
+  for (const [index, rule] of (read.success ? read.data.rules.slice(0, MAX_RULES) : []).entries()) {
+    const named = z.object({ field: z.unknown() }).safeParse(rule);
+    const name = named.success ? named.data.field : undefined;
+    if (typeof name !== 'string' || field.safeParse(name).success) continue;
+    const shown = JSON.stringify(name.slice(0, 100).toWellFormed());
+    const message = `${shown} is not a field of a host; the fields are ${FIELDS.join(', ')}`;
+    unknown.set(index, { path: `criteria.rules.${index}.field`, message });
+  }
+  const others = issues.flatMap(({ path, message }): (Fault & { readonly rule: number })[] => {
+    const rule = path[0] === 'rules' && typeof path[1] === 'number' ? path[1] : -1;
+    return unknown.has(rule) ? [] : [{ rule, path: ['criteria', ...path].join('.'), message }];
+  });
+  const all = [...[...unknown].map(([rule, fault]) => ({ ...fault, rule })), ...others];
+  return all.sort((a, b) => a.rule - b.rule).slice(0, MAX_RULES);
 }
 
 /** Is the host meant. A rule about a fact that the host has not reported is unknown (Kleene's all and any). */

@@ -14,7 +14,11 @@ const STRAY_TEXT = {
   after: 'Something follows </plist>',
 } as const;
 
-export type LocatedRefuse = (code: ErrorCode, detail: string, place: { offset: number; line: number }) => EspalierError;
+export type LocatedRefuse = (
+  code: ErrorCode,
+  detail: string,
+  place: { offset: number; line: number; column: number },
+) => EspalierError;
 
 /** A position in the document and the ways to move it forward; knows XML, not property lists. */
 export class XmlCursor {
@@ -139,7 +143,8 @@ export class XmlCursor {
     let line = 1;
     for (let next = this.text.indexOf('\n'); next !== -1 && next < at; next = this.text.indexOf('\n', next + 1))
       line += 1;
-    return this.#located(code, detail, { offset: this.#bom + Buffer.byteLength(this.text.slice(0, at)), line });
+    const column = at === 0 ? 1 : at - this.text.lastIndexOf('\n', at - 1);
+    return this.#located(code, detail, { offset: this.#bom + Buffer.byteLength(this.text.slice(0, at)), line, column });
   }
 }
 

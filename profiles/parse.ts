@@ -1,9 +1,18 @@
+import { isEncryptedContent } from '../cms/content-info.ts';
 import { nameToString } from '../cms/names.ts';
 import { verifySignedData } from '../cms/signed-data.ts';
 import { EspalierError } from '../core/errors.ts';
 import { isBinaryPlist, PROFILE_LIMITS, readPlist } from '../plist/read.ts';
 import { isDict, type PlistDict, type PlistValue } from '../plist/types.ts';
-import type { Mobileconfig, Payload, PayloadScope, Signature } from './types.ts';
+import { error } from './finding.ts';
+import {
+  type Finding,
+  type Mobileconfig,
+  type Payload,
+  type PayloadScope,
+  ProfileInvalidError,
+  type Signature,
+} from './types.ts';
 
 /** First octet of a DER or BER SEQUENCE: what a CMS-signed profile begins with, and no property list. */
 const SEQUENCE = 0x30;
@@ -13,7 +22,7 @@ const MAX_SHOWN_NAME = 255;
 
 /**
  * An upload as it came: XML or binary property list, plain or CMS-signed. Read leniently; `validate` judges.
- * Errors: profile_malformed with the line and offset of the fault.
+ * Errors: profile_malformed with the place of the fault, profile_invalid where the whole file is encrypted.
  */
 export function parseMobileconfig(original: Buffer): Mobileconfig {
   const { plist, signed } = original[0] === SEQUENCE ? openSigned(original) : { plist: original, signed: undefined };
@@ -34,6 +43,7 @@ export function parseMobileconfig(original: Buffer): Mobileconfig {
 }
 
 function openSigned(original: Buffer): { plist: Buffer; signed: Signature } {
+  if (isEncryptedContent(original, MAX_SIGNED_NODES)) throw new ProfileInvalidError([encrypted()], 'nothing');
   try {
     const { content, signer } = verifySignedData(original, { maxNodes: MAX_SIGNED_NODES });
     const summary = { subject: nameToString(signer.subject), sha256: signer.sha256, notAfter: signer.notAfter };
@@ -49,6 +59,12 @@ function openSigned(original: Buffer): { plist: Buffer; signed: Signature } {
       },
     );
   }
+}
+
+function encrypted(): Finding {
+  const message =
+    'the whole file is encrypted (CMS), so nobody but the holder of a key can read what it sets; upload it as it was before';
+  return error('encrypted_content', [], message);
 }
 
 function readRoot(plist: Buffer): PlistDict {

@@ -8,7 +8,13 @@ import { errorsFirst, hasErrors, linesOf } from './finding.ts';
 import type { ProfileStore } from './ports.ts';
 import { type PrepareDeps, type Prepared, prepared, type Read, readUpload } from './prepare.ts';
 import { checkTargets, type NamedTargets } from './targets.ts';
-import { type EntryFindings, type Finding, type FindingCode, ProfileSetInvalidError } from './types.ts';
+import {
+  type EntryFindings,
+  type Finding,
+  type FindingCode,
+  ProfileInvalidError,
+  ProfileSetInvalidError,
+} from './types.ts';
 
 /** One profile of a complete list. */
 export interface SetEntry {
@@ -91,8 +97,10 @@ function readEntry(entry: SetEntry, labels: ReadonlySet<string>, deps: PrepareDe
     if (!hasErrors(one.findings)) done = prepared(one, entry.delivery, deps, now);
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
-    const line = error.place?.line;
-    const place = line === undefined ? {} : { place: { line, column: 1 } };
+    if (error instanceof ProfileInvalidError)
+      return { one, prepared: done, findings: [...findings, ...error.findings] };
+    const { line, column = 1 } = error.place ?? {};
+    const place = line === undefined ? {} : { place: { line, column } };
     findings.push({ ...said('unreadable', error.message), path: error.place?.path ?? '', ...place });
   }
   return { one, prepared: done, findings };
@@ -101,7 +109,7 @@ function readEntry(entry: SetEntry, labels: ReadonlySet<string>, deps: PrepareDe
 function targetFindings(targets: NamedTargets, labels: ReadonlySet<string>): Finding[] {
   const findings = [...targets.includeLabels, ...targets.excludeLabels]
     .filter((name) => !labels.has(name))
-    .map((name) => said('label_unknown', `there is no label named ${JSON.stringify(name)}`));
+    .map((name) => said('label_not_found', `there is no label named ${JSON.stringify(name)}`));
   try {
     checkTargets(targets);
   } catch (error) {

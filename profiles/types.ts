@@ -81,7 +81,7 @@ export const FINDING_CODES = [
   // errors of an entry of a whole set
   'unreadable',
   'targets_invalid',
-  'label_unknown',
+  'label_not_found',
   'duplicate_entry',
   // warnings: it is taken, and the answer says so
   'binary_plist',
@@ -138,9 +138,7 @@ export class ProfileInvalidError extends EspalierError {
     const first = errors[0];
     const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
     super('profile_invalid', `${first?.message ?? 'The profile is invalid'}${more}`, {
-      ...(first === undefined || first.path === ''
-        ? {}
-        : { place: { path: first.path, ...(first.place === undefined ? {} : { line: first.place.line }) } }),
+      ...(first === undefined || first.path === '' ? {} : { place: { path: first.path, ...first.place } }),
     });
     this.name = 'ProfileInvalidError';
     this.findings = findings;

@@ -1,4 +1,5 @@
 /** A folder of profiles, a team, and back: over the CLI's own requests against a whole server. */
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,6 +10,7 @@ import { exportSet } from '../../cli/export.ts';
 import { Failure } from '../../cli/failure.ts';
 import { readSet } from '../../cli/profile-folder.ts';
 import { diffLines, removalOf, restoreOf, showLines, uploadOf } from '../../cli/profile-requests.ts';
+import { encryptEnvelopedData } from '../../cms/enveloped-data.ts';
 import { buildSignedData } from '../../cms/signed-data.ts';
 import { issue, rsa } from '../cms/fixtures.ts';
 import { startTestServer, type TestServer } from '../http/started-server.ts';
@@ -89,7 +91,7 @@ describe('apply', () => {
     const error = await apply(client, folder, { team }).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(Failure);
     const lines = (error as Failure).message.split('\n');
-    expect(lines[0]).toBe('dock.mobileconfig: error: there is no label named "nowhere" (label_unknown)');
+    expect(lines[0]).toBe('dock.mobileconfig: error: there is no label named "nowhere" (label_not_found)');
     expect(lines[1]).toContain(
       `wifi.mobileconfig:${line}:1: error: PayloadVersion must be 1, found 2 at PayloadVersion`,
     );
@@ -189,6 +191,35 @@ describe('one profile', () => {
     expect((await removalOf(client, ref, {})).lines[0]).toMatch(/: deleted$/);
     await expect(showLines(client, ref)).rejects.toThrow('has no profile com.example.wifi');
     expect((await restoreOf(client, ref, undefined, {})).lines[0]).toMatch(/: restored$/);
+  });
+
+  it.each<[string, string, string]>([
+    [
+      'malformed',
+      '<plist>\n<dict>\n  <key>A</key>\n  <integer>x</integer>\n</dict></plist>',
+      'x.mobileconfig:4:3: error: ',
+    ],
+    ['empty', '', 'x.mobileconfig:1:1: error: '],
+    ['text before <plist>', '\n  hello <plist><dict/></plist>', 'x.mobileconfig:2:3: error: '],
+  ])('a file that is %s is told with file, line and column', async (_, text, start) => {
+    const error = await uploadOf(client, 'x.mobileconfig', Buffer.from(text), { team }).catch(
+      (cause: unknown) => cause,
+    );
+    expect(error).toBeInstanceOf(Failure);
+    expect((error as Failure).message).toMatch(new RegExp(`^${start}.*\\(profile_malformed\\)\n`));
+  });
+
+  it('an encrypted file is called encrypted, alone and in a set', async () => {
+    const bytes = encryptEnvelopedData({
+      content: mobileconfig('wifi', 1),
+      recipientCertificateDer: admin.der,
+      cipher: 'aes128-cbc',
+      random: randomBytes,
+    });
+    const said = /^wifi\.mobileconfig: error: the whole file is encrypted .*\(encrypted_content\)/;
+    await expect(uploadOf(client, 'wifi.mobileconfig', bytes, { team })).rejects.toThrow(said);
+    write('wifi.mobileconfig', bytes);
+    await expect(apply(client, folder, { team })).rejects.toThrow(said);
   });
 
   it('a refused file is a line per finding', async () => {

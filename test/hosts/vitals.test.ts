@@ -118,4 +118,18 @@ describe('criteria', () => {
     }
     throw new Error('it passed');
   });
+
+  it('every faulty rule is named, an unknown field before what its op says of it', () => {
+    const rules = [
+      { field: 'os_versoin', op: 'at_least', value: '14' },
+      { field: 'name', op: 'is', value: 'x' },
+      { field: 'model', op: 'at_least', value: '14' },
+    ];
+    expect(() => checkedCriteria({ rules })).toThrow(
+      expect.objectContaining({
+        place: { path: 'criteria.rules.0.field' },
+        message: `criteria.rules.0.field: "os_versoin" is not a field of a host; the fields are os_version, build_version, model, product_name, name, serial_number; criteria.rules.2.field: only os_version can be compared with at_least and at_most`,
+      }),
+    );
+  });
 });

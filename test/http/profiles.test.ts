@@ -217,7 +217,7 @@ for (const kind of ['pglite', 'postgres'] as const) {
         ]);
         expect(said).toEqual([
           ['a.mobileconfig', 'unreadable'],
-          ['b.mobileconfig', 'label_unknown'],
+          ['b.mobileconfig', 'label_not_found'],
           ['c.mobileconfig', 'targets_invalid'],
           ['d.mobileconfig'],
           ['e.mobileconfig', 'duplicate_entry'],

@@ -73,7 +73,7 @@ describe('XML', () => {
     expect(() => readPlist(document)).toThrow(
       expect.objectContaining({
         code: 'plist_malformed',
-        place: { offset: document.indexOf('<integer>'), line: 3, path: 'é[1]' },
+        place: { offset: document.indexOf('<integer>'), line: 3, column: 33, path: 'é[1]' },
       }),
     );
   });

@@ -164,7 +164,7 @@ eachDatabase((_kind, open) => {
         ['1.mobileconfig', []],
         ['2.mobileconfig', ['payload_version_unsupported']],
         ['3.mobileconfig', ['unreadable']],
-        ['4.mobileconfig', ['label_unknown']],
+        ['4.mobileconfig', ['label_not_found']],
         ['5.mobileconfig', ['targets_invalid']],
         ['again.mobileconfig', ['duplicate_entry']],
         ['6.mobileconfig', ['unreadable']],
