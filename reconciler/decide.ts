@@ -1,4 +1,4 @@
-import { waitsFor } from './held.ts';
+import { isLocked, isPutOff, waitsFor } from './held.ts';
 import { freshOp } from './op.ts';
 import { NO_OBSERVER } from './reasons.ts';
 import type { ReconcilerSettings } from './settings.ts';
@@ -7,6 +7,9 @@ import type { Wish } from './wish.ts';
 
 /** Code in `op.reason` of an install that replaced a command already handed out: the device may hold the older content. */
 export const SUPERSEDED = 'superseded';
+
+/** Code in `op.reason` of a removal that took the place of another operation: what was there before it was not proven. */
+export const UNPROVEN = 'unproven';
 
 /** Due ops of a profile whose gate is unknown look again after this many intervals; the label's answer wakes them sooner. */
 const HOLD_INTERVALS = 10;
@@ -26,9 +29,15 @@ export function decide(decision: Decision, slotId: number, wish: Wish, op: Op | 
   const change = intend(decision, slotId, wish, op);
   if (change?.kind !== 'send') return change;
   const held = decision.bar ?? (wish?.kind === 'version' ? waitsFor(wish.profile, decision.facts) : undefined);
-  // What the user's session has put off itself is tried again when it is due.
-  if (held === undefined || (held === 'user_not_logged_in' && op !== undefined)) return change;
+  if (held === undefined || (held === 'user_not_logged_in' && isAwaited(decision, op))) return change;
   return heldBack(decision, op);
+}
+
+/** What the user's session has put off itself is tried again when it is due. */
+function isAwaited({ facts }: Decision, op: Op | undefined): boolean {
+  if (op === undefined) return false;
+  const command = op.commandUuid === undefined ? undefined : facts.commands.get(op.commandUuid);
+  return isLocked(op) || (command !== undefined && isPutOff(command));
 }
 
 /** What is under way goes on; nothing stays due. */
@@ -36,7 +45,8 @@ function heldBack(decision: Decision, op: Op | undefined): OpChange | undefined 
   if (op === undefined) return undefined;
   if (op.enrollmentGeneration !== decision.facts.row.enrollmentGeneration)
     return { kind: 'drop', slotId: op.slotId, cancel: liveCommand(op) };
-  if (!isDue(op, decision.now)) return undefined;
+  const unmade = op.state === 'queued' && op.commandUuid === undefined && op.nextAt === undefined;
+  if (!unmade && !isDue(op, decision.now)) return undefined;
   return set(later(decision, op, HOLD_INTERVALS * decision.settings.intervalMs));
 }
 
@@ -73,7 +83,7 @@ function carryOn(decision: Decision, op: Op): OpChange | undefined {
     case 'queued': {
       const missing =
         op.commandUuid === undefined ? op.nextAt === undefined || due : !decision.facts.commands.has(op.commandUuid);
-      if (missing) return send({ ...op, commandUuid: undefined, nextAt: undefined });
+      if (missing) return send({ ...op, reason: reasonAgain(op), commandUuid: undefined, nextAt: undefined });
       return due ? set({ ...op, nextAt: undefined }) : undefined;
     }
     case 'failed':
@@ -90,7 +100,7 @@ function carryOn(decision: Decision, op: Op): OpChange | undefined {
 function unconfirmed(decision: Decision, op: Op): Op {
   const { facts, now, settings } = decision;
   const askAgain = now.getTime() + settings.profileListEveryMs;
-  const ackedAt = op.ackedAt?.getTime() ?? now.getTime();
+  const ackedAt = (op.ackedAt ?? op.createdAt).getTime();
   const looked = [facts.row.osqueryAt, facts.row.profileListAt].some(
     (at) => at !== undefined && at.getTime() > ackedAt,
   );
@@ -107,7 +117,7 @@ function giveUp(decision: Decision, op: Op, version: number | undefined): OpChan
   return replace(decision, op, 'remove', version ?? op.versionId);
 }
 
-/** A removal that the device cannot have seen is taken back, and the content verified again before it counts. */
+/** A removal that the device cannot have seen is taken back. */
 function wantedAgain(decision: Decision, op: Op, versionId: number, version: number | undefined): OpChange {
   if (op.state !== 'queued' || !isUnseen(decision, op) || version !== versionId)
     return replace(decision, op, 'install', versionId);
@@ -124,11 +134,20 @@ function hold(decision: Decision, op: Op, version: number | undefined): OpChange
     : set(later(decision, op, HOLD_INTERVALS * decision.settings.intervalMs));
 }
 
+/** Where nothing else was under way before it the pair is again what it was; otherwise its content is still to be proven. */
 function takeBack(decision: Decision, op: Op, versionId: number): OpChange {
+  const cancel = liveCommand(op);
+  if (op.reason === '' && op.deliveryAttempts === 0 && op.verifyMisses === 0)
+    return { kind: 'drop', slotId: op.slotId, cancel };
   const { now, settings } = decision;
   const kept = fresh(decision, op.slotId, 'install', versionId);
   const nextAt = new Date(now.getTime() + settings.profileListDelayMs);
-  return { kind: 'set', op: { ...kept, state: 'acked', ackedAt: now, nextAt }, cancel: liveCommand(op) };
+  return { kind: 'set', op: { ...kept, state: 'acked', nextAt }, cancel };
+}
+
+/** A removal whose command vanished may have been carried out. */
+function reasonAgain(op: Op): string {
+  return op.op === 'remove' && op.commandUuid !== undefined && op.reason === '' ? UNPROVEN : op.reason;
 }
 
 /** Another intent for the slot: counters start again, the command that still lives is ended. */
@@ -136,7 +155,7 @@ function replace(decision: Decision, op: Op, kind: OpKind, versionId: number): O
   const mayBeThere =
     op.op === 'install' && op.state === 'queued' && (op.reason === SUPERSEDED || !isUnseen(decision, op));
   const next = fresh(decision, op.slotId, kind, versionId);
-  const reason = kind === 'install' && mayBeThere ? SUPERSEDED : '';
+  const reason = kind === 'remove' ? UNPROVEN : mayBeThere ? SUPERSEDED : '';
   return { kind: 'send', op: { ...next, reason }, cancel: liveCommand(op) };
 }
 

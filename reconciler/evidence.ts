@@ -1,3 +1,4 @@
+import type { Channel } from '../core/enrollment.ts';
 import type { GateEvidence, GateVerdict } from './gate.ts';
 import type { LabelNote } from './ports.ts';
 import type {
@@ -30,6 +31,10 @@ export interface PairFacts {
   readonly command: LiveCommand | undefined;
   readonly push: PushSummary | undefined;
   readonly observer: ObserverSummary;
+  /** The first enrolment of this identity is 1. */
+  readonly enrollmentGeneration: number;
+  /** The other channel, where the team has a live profile of this identifier there and none here. */
+  readonly movedTo: Channel | undefined;
   /** What else keeps the reconciler from acting on this enrolment. */
   readonly hold: WaitingReason | undefined;
   readonly seenAt: Date | undefined;
@@ -57,7 +62,7 @@ export function evidenceOf(facts: PairFacts, now: Date): EvidenceLine[] {
   const lines: EvidenceLine[] = [];
   const add = (about: EvidenceLine['about'], says: string, at: Date | undefined) =>
     lines.push(evidenceLine(about, says, at, now));
-  if (verdict === undefined) add('gate', "no profile of the host's team", undefined);
+  if (verdict === undefined) add('gate', noProfile(facts), undefined);
   else if (verdict.decidedBy.length === 0)
     add('gate', verdict.value === 'yes' ? 'meant for the whole team' : 'names no label', undefined);
   for (const one of verdict?.decidedBy ?? []) add('gate', gateSays(one, facts), gateAt(one, facts));
@@ -107,9 +112,15 @@ function proofSays({ level, source, note }: PairEvidence): string {
   return `${source} ${LEVELS[level]} (${level})${note === undefined ? '' : `; ${note}`}`;
 }
 
-/** When what the gate says was last known. */
+function noProfile({ movedTo }: PairFacts): string {
+  if (movedTo === undefined) return "no profile of the host's team";
+  return `the team's profile of this identifier is on the ${movedTo} channel now`;
+}
+
+/** When what the gate says was last known. A label that was not evaluated yet was not when others were. */
 function gateAt(evidence: GateEvidence, { labelNote }: PairFacts): Date | undefined {
-  if (evidence.kind !== 'label') return undefined;
+  if (evidence.kind !== 'label' || evidence.cause === 'not_evaluated' || evidence.cause === 'label_missing')
+    return undefined;
   const note = labelNote(evidence.labelId);
   return evidence.member === 'yes' ? note?.since : note?.evaluatedAt;
 }
@@ -120,9 +131,22 @@ function latest(one: Date | undefined, other: Date | undefined): Date | undefine
   return one > other ? one : other;
 }
 
-function versionSays({ wantedVersion, heldVersion }: PairFacts): string {
+function versionSays(facts: PairFacts): string {
+  const { wantedVersion } = facts;
   const wanted = wantedVersion === undefined ? 'no version is wanted' : `version ${wantedVersion} is wanted`;
-  return `${wanted}, ${heldVersion === undefined ? 'none is known to be there' : `version ${heldVersion} is known to be there`}`;
+  return `${wanted}, ${heldSays(facts)}`;
+}
+
+/** What is taken to be there by an acknowledgement alone is not known to be. */
+function heldSays({ heldVersion, op }: PairFacts): string {
+  if (heldVersion === undefined) return 'none is known to be there';
+  if (op?.op !== 'install' || op.state !== 'acked' || op.versionId !== heldVersion)
+    return `version ${heldVersion} is known to be there`;
+  if (op.ackedAt === undefined) return `version ${heldVersion} may be there, and nobody has confirmed it`;
+  if (op.observedAt === undefined || op.observedAt < op.ackedAt)
+    return `version ${heldVersion} was acknowledged, and nobody has confirmed it`;
+  const seen = op.observedUuid === undefined ? 'does not show it' : 'shows other content';
+  return `version ${heldVersion} was acknowledged, and a report after that ${seen}`;
 }
 
 const OSQUERY: Readonly<Record<OsqueryState, string>> = {

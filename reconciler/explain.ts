@@ -14,7 +14,7 @@ import type { GateEvidence } from './gate.ts';
 import { isByHand, NO_OBSERVER, REASONS } from './reasons.ts';
 import { type DerivedState, heldOf, stateOf } from './state.ts';
 import type { DriftKind, LiveCommand, ObservationReason, Op, PairState, WaitingReason } from './types.ts';
-import { LABEL_NEXT, OTHER_KIND, WAITING_WORDS, type WaitingWords } from './waiting-words.ts';
+import { ENROLLED_AGAIN, LABEL_NEXT, OTHER_KIND, WAITING_WORDS, type WaitingWords } from './waiting-words.ts';
 import { ago, inTime, list, times } from './words.ts';
 
 export interface Explanation {
@@ -32,8 +32,8 @@ export function explain(facts: PairFacts, now: Date): Explanation {
 }
 
 function reasonOf(facts: PairFacts, state: PairState, waiting: WaitingReason | undefined, now: Date): string {
-  if (facts.op !== undefined) return unsettledReason(facts, facts.op, now);
-  if (waiting === undefined) return settledReason(facts, state, now);
+  if (waiting === undefined)
+    return facts.op === undefined ? settledReason(facts, state, now) : unsettledReason(facts, facts.op, now);
   const why = waitingReason(facts, waiting);
   return state === 'removing' ? `${notMeantHere(facts)}, but its removal waits. ${why}` : why;
 }
@@ -89,14 +89,20 @@ function queuedReason(facts: PairFacts, op: Op, now: Date): string {
 }
 
 function verifyingReason({ observer }: PairFacts, op: Op, now: Date): string {
-  const what = op.op === 'install' ? 'The device acknowledged the install' : 'The device acknowledged the removal';
+  const what = verifying(op, now);
   if (op.reason === NO_OBSERVER)
-    return `${what} ${ago(op.ackedAt, now)}, and nobody can confirm it: no agent reports profiles and ProfileList is not answered. ${REASONS[NO_OBSERVER].next}`;
-  const since = op.ackedAt?.getTime() ?? 0;
+    return `${what}, and nobody can confirm it: no agent reports profiles and ProfileList is not answered. ${REASONS[NO_OBSERVER].next}`;
+  const since = (op.ackedAt ?? op.createdAt).getTime();
   const looked = [observer.osqueryAt, observer.profileListAt].some((at) => at !== undefined && at.getTime() > since);
   const who =
     observer.osqueryState === 'rows' ? 'osquery or ProfileList' : 'ProfileList (no agent reports profiles here)';
-  return `${what} ${ago(op.ackedAt, now)}; ${looked ? 'a report came too soon to count' : 'nobody has looked since'}, waiting for ${who}.`;
+  return `${what}; ${looked ? 'a report came too soon to count' : 'nobody has looked since'}, waiting for ${who}.`;
+}
+
+/** Without an acknowledgement of its own: a removal was taken back of which nobody knew whether there was something. */
+function verifying({ op, ackedAt, createdAt }: Op, now: Date): string {
+  if (ackedAt === undefined) return `Its removal was taken back before the device saw it, ${ago(createdAt, now)}`;
+  return `The device acknowledged the ${op === 'install' ? 'install' : 'removal'} ${ago(ackedAt, now)}`;
 }
 
 function failure(facts: PairFacts, op: Op): string {
@@ -151,7 +157,8 @@ function waitingReason(facts: PairFacts, hold: WaitingReason): string {
   return `${words}${seenBy.length === 0 ? '' : `: ${list(seenBy)}`}; ${next}.`;
 }
 
-function waitingWords({ verdict }: PairFacts, hold: WaitingReason): WaitingWords {
+function waitingWords({ verdict, enrollmentGeneration }: PairFacts, hold: WaitingReason): WaitingWords {
+  if (hold === 'actual_state_unknown' && enrollmentGeneration > 1) return ENROLLED_AGAIN;
   const decidedBy = verdict?.decidedBy ?? [];
   if (hold === 'os_gate' && decidedBy.some((one) => one.kind === 'platform')) return OTHER_KIND;
   const causes = decidedBy.flatMap((one) => (one.kind === 'label' && one.cause !== undefined ? [one.cause] : []));
@@ -184,6 +191,8 @@ function observedBy(observer: ObserverSummary, now: Date): string {
 }
 
 function notMeantHere(facts: PairFacts): string {
+  if (facts.verdict === undefined && facts.movedTo !== undefined)
+    return `The team's profile of this identifier is on the ${facts.movedTo} channel now`;
   const why = notMeant(facts.verdict, facts);
   return why.charAt(0).toUpperCase() + why.slice(1);
 }
@@ -194,7 +203,8 @@ export function briefly(
   op: Op | undefined,
   command: LiveCommand | undefined,
 ): string {
-  if (op === undefined) return waiting === undefined ? BRIEF[state] : `${WAITING_WORDS[waiting].words}.`;
+  if (waiting !== undefined) return `${WAITING_WORDS[waiting].words}.`;
+  if (op === undefined) return BRIEF[state];
   switch (op.state) {
     case 'failed':
       return op.reason in DISAGREEMENT

@@ -52,7 +52,9 @@ function channelPairs(
     const { profile, slotId, op, hold, wantedVersion, heldVersion } = pair;
     const identifier = catalogue.slots.get(slotId)?.identifier ?? '';
     const verdict = profile && judge(profile, row, catalogue.labels);
-    const facts = { ...channelFacts(catalogue, host, read, settings), verdict, wantedVersion, heldVersion, hold };
+    const movedTo = profile === undefined ? movedFrom(catalogue, host.teamId, channel, identifier) : undefined;
+    const common = { ...channelFacts(catalogue, host, read, settings), movedTo };
+    const facts = { ...common, verdict, wantedVersion, heldVersion, hold };
     const command = op?.commandUuid === undefined ? undefined : read.facts.commands.get(op.commandUuid);
     const seen = { row, identifier, heldVersionId: heldVersion, op, content: read.content };
     const proof = pairEvidence(seen, now, settings);
@@ -93,8 +95,16 @@ function channelFacts(catalogue: Catalogue, host: HostRead, read: ChannelRead, s
     labelName: labelNames(catalogue),
     labelNote: (id: number) => host.labels.get(id),
     quarantinedAt: host.quarantinedAt,
+    enrollmentGeneration: read.facts.row.enrollmentGeneration,
     intervalMs: settings.intervalMs,
   };
+}
+
+/** The other channel, where the team's profile of this identifier is there. */
+function movedFrom(catalogue: Catalogue, teamId: number, channel: Channel, identifier: string): Channel | undefined {
+  const other = channel === 'device' ? 'user' : 'device';
+  const slot = catalogue.slotNamed(other, identifier);
+  return slot !== undefined && catalogue.profileInSlot(teamId, slot.id) !== undefined ? other : undefined;
 }
 
 /** A host without the channel has the pair all the same: nothing is skipped in silence. */
@@ -119,6 +129,7 @@ function absentChannel(
               op: undefined,
               command: undefined,
               proof: undefined,
+              movedTo: undefined,
               hold: 'no_user_channel',
             },
             now,

@@ -1,6 +1,6 @@
 import { appliedOf, heldVersions } from './applied.ts';
 import { type Catalogue, fingerprintOf } from './catalogue.ts';
-import { SUPERSEDED } from './decide.ts';
+import { SUPERSEDED, UNPROVEN } from './decide.ts';
 import { freshOp } from './op.ts';
 import { pairsOf, type SlotPair } from './pairs.ts';
 import { stateOf } from './state.ts';
@@ -43,7 +43,7 @@ export function resend(catalogue: Catalogue, facts: HostFacts, slotId: number, n
     kind: 'resend',
     upsert: {
       ...freshOp(slotId, op, versionId, facts.row.enrollmentGeneration, now),
-      reason: op === 'install' && mayBeThere(pair.op, facts) ? SUPERSEDED : '',
+      reason: pair.op === undefined ? '' : op === 'remove' ? UNPROVEN : mayBeThere(pair.op, facts) ? SUPERSEDED : '',
     },
     cancel: superseded,
     resent: { op, versionId, was, superseded },

@@ -1,4 +1,5 @@
 import type { GateValue, GateVerdict } from './gate.ts';
+import { isLocked } from './held.ts';
 import type { Op, OpKind, OpState, PairState, WaitingReason } from './types.ts';
 
 /** Does the device hold the version that is wanted, another one of the slot, or none we know of. */
@@ -22,7 +23,7 @@ export interface Pair {
   readonly verdict: Pick<GateVerdict, 'value' | 'hold'> | undefined;
   readonly wantedVersion: number | undefined;
   readonly heldVersion: number | undefined;
-  readonly op: Pick<Op, 'op' | 'state'> | undefined;
+  readonly op: Pick<Op, 'op' | 'state' | 'commandUuid' | 'reason'> | undefined;
   /** What else keeps the reconciler from acting on this pair. */
   readonly hold: WaitingReason | undefined;
 }
@@ -35,7 +36,7 @@ export interface DerivedState {
 
 /** The one function that says what state a pair is in (design §4). Total: the compiler finds a missing combination. */
 export function stateOf(pair: Pair): DerivedState {
-  if (pair.op !== undefined) return { state: UNSETTLED[pair.op.op][pair.op.state], waiting: undefined };
+  if (pair.op !== undefined) return unsettled(pair.op, pair.hold);
   const state = SETTLED[pair.verdict?.value ?? 'no'][heldOf(pair)];
   switch (state) {
     case 'verified':
@@ -49,6 +50,15 @@ export function stateOf(pair: Pair): DerivedState {
     case 'waiting':
       return waitingOr(state, pair.hold ?? pair.verdict?.hold);
   }
+}
+
+/** Nothing is under way while the command is still to be made: what holds it back is what there is to say. */
+function unsettled(op: NonNullable<Pair['op']>, hold: Pair['hold']): DerivedState {
+  const derived = UNSETTLED[op.op][op.state];
+  const toBeMade = op.state === 'queued' && op.commandUuid === undefined;
+  // What the user's session has put off itself is made again when it is due.
+  const held = toBeMade && !(hold === 'user_not_logged_in' && isLocked(op)) ? hold : undefined;
+  return op.op === 'install' ? waitingOr(derived, held) : { state: derived, waiting: held };
 }
 
 export function heldOf({ wantedVersion, heldVersion }: Pick<Pair, 'wantedVersion' | 'heldVersion'>): Held {

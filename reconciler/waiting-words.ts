@@ -25,7 +25,7 @@ export const WAITING_WORDS: Readonly<Record<WaitingReason, WaitingWords>> = {
   },
   user_not_logged_in: {
     words: 'The user it is meant for is not logged in, or their keychain is locked',
-    next: `${BY_ITSELF} a command that waits for the same user is answered`,
+    next: `${BY_ITSELF} every install or removal that was put off or failed for that is answered`,
   },
   enrollment_kind_forbids: {
     words: 'This kind of enrolment does not allow it',
@@ -44,7 +44,7 @@ export const WAITING_WORDS: Readonly<Record<WaitingReason, WaitingWords>> = {
     next: 'enrol it with a link that names its serial number, or end the old enrolment',
   },
   actual_state_unknown: {
-    words: 'It is not known yet what the device holds since it enrolled again, and whether it is meant for it is open',
+    words: 'It is not known yet what the device holds since it enrolled, and whether it is meant for it is open',
     next: 'ProfileList is asked, and its answer decides whether there is something to keep',
   },
   no_push_certificate: {
@@ -71,6 +71,12 @@ export const WAITING_WORDS: Readonly<Record<WaitingReason, WaitingWords>> = {
     words: 'Somebody at the device has to do something first',
     next: `${BY_ITSELF} that is done`,
   },
+};
+
+/** `actual_state_unknown` where it is not the first enrolment. */
+export const ENROLLED_AGAIN: WaitingWords = {
+  words: 'It is not known yet what the device holds since it enrolled again, and whether it is meant for it is open',
+  next: WAITING_WORDS.actual_state_unknown.next,
 };
 
 export const WAITING_REASONS = Object.keys(WAITING_WORDS) as readonly WaitingReason[];

@@ -45,6 +45,8 @@ function pair(more: Partial<PairFacts>): PairFacts {
     command: undefined,
     push: undefined,
     observer: { osqueryState: 'rows', osqueryAt: later(-3 * MINUTE), profileListAt: undefined, actualKnown: true },
+    enrollmentGeneration: 1,
+    movedTo: undefined,
     hold: undefined,
     seenAt: undefined,
     labelName: (id) => (id === 3 ? 'Laptops' : `L${id}`),
@@ -190,6 +192,59 @@ test('the gate says since when a label holds, or when it was last evaluated', ()
   expect(gate({ verdict: BROKEN })).toEqual([
     ['the query of label L5 failed on this host (no such table: wifi)', undefined],
   ]);
+});
+
+test('a label that was not evaluated yet has no age, whenever others were', () => {
+  const labelNote = (): LabelNote => ({
+    since: undefined,
+    evaluatedAt: later(-20 * MINUTE),
+    noes: 0,
+    error: undefined,
+  });
+  for (const verdict of [OPEN, GONE])
+    expect(explain(pair({ verdict, labelNote }), NOW).evidence[0]).toMatchObject({ about: 'gate', at: undefined });
+});
+
+test('what was acknowledged and not confirmed is not called known to be there', () => {
+  const version = (more: Partial<Op> | undefined) =>
+    explain(pair({ heldVersion: 10, op: more && op(1, { state: 'acked', ackedAt: later(-MINUTE), ...more }) }), NOW)
+      .evidence.find(({ about }) => about === 'version')
+      ?.says.replace('version 10 is wanted, ', '');
+  expect(version(undefined)).toBe('version 10 is known to be there');
+  expect(version({})).toBe('version 10 was acknowledged, and nobody has confirmed it');
+  expect(version({ observedAt: later(-2 * MINUTE) })).toBe('version 10 was acknowledged, and nobody has confirmed it');
+  expect(version({ observedAt: later(-1000) })).toBe(
+    'version 10 was acknowledged, and a report after that does not show it',
+  );
+  expect(version({ observedAt: later(-1000), observedUuid: 'other' })).toBe(
+    'version 10 was acknowledged, and a report after that shows other content',
+  );
+  expect(version({ ackedAt: undefined })).toBe('version 10 may be there, and nobody has confirmed it');
+  expect(version({ op: 'remove', state: 'queued' })).toBe('version 10 is known to be there');
+});
+
+test('a removal that was taken back is no acknowledgement', () => {
+  const taken = op(1, { state: 'acked', ackedAt: undefined, createdAt: later(-20_000) });
+  expect(explain(pair({ heldVersion: 10, op: taken }), NOW).reason).toBe(
+    'Its removal was taken back before the device saw it, 20 s ago; nobody has looked since, waiting for osquery or ProfileList.',
+  );
+});
+
+test('what is not known since the first enrolment is not called enrolled again', () => {
+  const says = (enrollmentGeneration: number) =>
+    explain(pair({ verdict: OPEN, hold: 'actual_state_unknown', enrollmentGeneration }), NOW).reason;
+  expect(says(1)).toContain('since it enrolled, and whether');
+  expect(says(2)).toContain('since it enrolled again, and whether');
+});
+
+test('a profile that is on the other channel now is said to be there', () => {
+  const { reason, evidence } = explain(
+    pair({ verdict: undefined, wantedVersion: undefined, heldVersion: 10, movedTo: 'user' }),
+    NOW,
+  );
+  const says = "the team's profile of this identifier is on the user channel now";
+  expect(evidence[0]?.says).toBe(says);
+  expect(reason.toLowerCase()).toContain(says);
 });
 
 test('the observation is the best evidence there is, with its level and what speaks against more', () => {

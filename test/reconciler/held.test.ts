@@ -24,7 +24,10 @@ function pairIn(setting: Setting, held: readonly number[] = []) {
   const slots = [slot(1, { channel }), slot(2, { channel }), slot(3)];
   const catalogue = catalogueOf({ slots, profiles: [profile(1, setting.profile)], labels: LABELS });
   const recon = row(catalogue, { labelIds: [1], labelEpoch: 5, applied: held, ...setting.row });
-  const host = { ...facts(recon, setting.ops, setting.commands), heldElsewhere: setting.elsewhere ?? [] };
+  const host = {
+    ...facts(recon, setting.ops, setting.commands),
+    heldElsewhere: setting.elsewhere ?? [],
+  };
   const pair = [...pairsOf(catalogue, host)].find(({ slotId }) => slotId === 1);
   const sends =
     planHost(catalogue, host, NOW, settings)?.changes.flatMap((one) => (one.kind === 'send' ? [one] : [])) ?? [];
@@ -37,6 +40,16 @@ const NOT_NOW: Setting = {
   commands: [command('command-2', { state: 'not_now', deliveries: 1, notNowCount: 1, notNowAt: later(-1000) })],
 };
 const KEYCHAIN = op(2, { state: 'failed', reason: 'keychain_locked', commandUuid: undefined, nextAt: later(1000) });
+
+const FETCHED_AGAIN: Setting = {
+  ...NOT_NOW,
+  commands: [command('command-2', { state: 'sent', deliveries: 2, notNowCount: 1, sentAt: later(-1000) })],
+};
+const TRIED_AGAIN: Setting = {
+  row: { channel: 'user' },
+  ops: [{ ...KEYCHAIN, state: 'queued', commandUuid: 'command-2', nextAt: undefined }],
+  commands: [command('command-2')],
+};
 
 /** Reasons whose feature exists, and how they come about. `no_user_channel` and `quarantined_identity`: `page.test.ts`. */
 const SETTINGS: readonly (readonly [WaitingReason, string, Setting])[] = [
@@ -54,7 +67,9 @@ const SETTINGS: readonly (readonly [WaitingReason, string, Setting])[] = [
   ['access_right_missing', 'AccessRights', { row: { mayManageProfiles: false } }],
   ['no_push_certificate', 'expired or not there', { row: { pushable: false } }],
   ['user_not_logged_in', 'NotNow on the user channel', NOT_NOW],
+  ['user_not_logged_in', 'NotNow, and fetched again since', FETCHED_AGAIN],
   ['user_not_logged_in', 'the keychain was locked', { row: { channel: 'user' }, ops: [KEYCHAIN] }],
+  ['user_not_logged_in', 'the keychain was locked, and it is sent again', TRIED_AGAIN],
   [
     'actual_state_unknown',
     'enrolled again, a label open',
@@ -99,6 +114,47 @@ describe('what holds the whole enrolment back', () => {
       1,
     );
   });
+
+  test('a user who is away stays away until they have answered: looked at again, nothing is sent and no state flips', () => {
+    const away = { ...NOT_NOW.row, actualKnown: true };
+    const putOff = { state: 'not_now', deliveries: 1, notNowCount: 1 } as const;
+    for (const more of [putOff, { ...putOff, state: 'sent', deliveries: 2 } as const, putOff]) {
+      const live = [command('command-2', more)];
+      const { catalogue, host } = pairIn({ row: away, ops: [op(2)], commands: live, profile: { slotId: 1 } });
+      const both = catalogueOf({ slots: [...catalogue.slots.values()], profiles: [profile(1), profile(2)] });
+      expect(planHost(both, host, NOW, settings)).toBeUndefined();
+      const states = [...pairsOf(both, host)].map((pair) => stateOf(pair));
+      expect(states).toEqual([
+        { state: 'waiting', waiting: 'user_not_logged_in' },
+        { state: 'pending', waiting: undefined },
+      ]);
+    }
+  });
+
+  test('a user who is away is sent nothing new, not even for what was under way before', () => {
+    const acked = op(1, { state: 'acked', versionId: 11, commandUuid: undefined, ackedAt: later(-1000) });
+    for (const [more, state] of [
+      [op(1, { commandUuid: undefined }), 'waiting'],
+      [acked, 'verifying'],
+    ] as const) {
+      const { derived, sends } = pairIn({ ...NOT_NOW, ops: [...(NOT_NOW.ops ?? []), more] });
+      expect([derived?.state, sends.filter((one) => one.op.slotId === 1)]).toEqual([state, []]);
+    }
+  });
+
+  test.each([
+    ['no_push_certificate', { row: { pushable: false } }],
+    ['access_right_missing', { row: { mayManageProfiles: false } }],
+    ['dependency_not_verified', { profile: { movedFromSlotId: 3 }, elsewhere: [3] }],
+  ] as const)(
+    '%s: a command that is still to be made waits for it, and the page says so',
+    (waiting, setting: Setting) => {
+      const unmade = op(1, { commandUuid: undefined, reason: 'removed_by_hand' });
+      const { derived, sends } = pairIn({ ...setting, ops: [unmade] });
+      expect([derived, sends]).toEqual([{ state: 'waiting', waiting }, []]);
+      expect(pairIn({ ops: [unmade] }).derived).toEqual({ state: 'pending', waiting: undefined });
+    },
+  );
 
   test('a retry that is due is put off and not lost', () => {
     const due = op(1, { state: 'failed', nextAt: later(-1) });
@@ -201,6 +257,8 @@ test('what is called held back is not sent; what is called pending or removing w
             labelNote: () => undefined,
             proof: undefined,
             quarantinedAt: undefined,
+            enrollmentGeneration: 1,
+            movedTo: undefined,
             intervalMs: 30_000,
           },
           NOW,

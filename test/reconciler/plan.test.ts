@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Catalogue } from '../../reconciler/catalogue.ts';
-import { SUPERSEDED } from '../../reconciler/decide.ts';
+import { SUPERSEDED, UNPROVEN } from '../../reconciler/decide.ts';
 import { judge } from '../../reconciler/gate.ts';
+import { pairsOf } from '../../reconciler/pairs.ts';
 import { type HostPlan, planHost } from '../../reconciler/plan.ts';
+import { stateOf } from '../../reconciler/state.ts';
 import type { CatalogueProfile, HostFacts, LiveCommand, Op, OpChange } from '../../reconciler/types.ts';
 import { isSettled } from '../../reconciler/wish.ts';
 import { catalogueOf, command, facts, label, later, MINUTE, NOW, op, profile, row, settings, slot } from './world.ts';
@@ -89,15 +91,11 @@ describe('unknown keeps the present state, in every mode', () => {
     expect(plan(catalogue, facts(row(catalogue, { applied: [10] })))).toBeUndefined();
     expect(plan(catalogue, facts(row(catalogue, { applied: [11] })))).toBeUndefined();
   });
-  test('a queued install stays, a removal nobody has seen is taken back and verified again', () => {
+  test('a queued install stays, a removal nobody has seen is taken back', () => {
     const catalogue = catalogues[0] as Catalogue;
     expect(plan(catalogue, facts(row(catalogue), [op(1)], [command('command-1')]))).toBeUndefined();
     const removing = facts(row(catalogue, { applied: [10] }), [op(1, { op: 'remove' })], [command('command-1')]);
-    expect(only(plan(catalogue, removing))).toMatchObject({
-      kind: 'set',
-      cancel: 'command-1',
-      op: { op: 'install', versionId: 10, state: 'acked', generation: 101 },
-    });
+    expect(only(plan(catalogue, removing))).toEqual({ kind: 'drop', slotId: 1, cancel: 'command-1' });
     const seen = facts(
       row(catalogue, { applied: [10] }),
       [op(1, { op: 'remove' })],
@@ -198,12 +196,26 @@ describe('with an op, no longer wanted', () => {
 
 describe('a removal, wanted again', () => {
   const catalogue = catalogueOf({ profiles: [profile(1)] });
-  test('never seen: taken back, verified again before it counts', () => {
+  test('never seen: taken back, and the pair is again what it was', () => {
     const host = facts(row(catalogue, { applied: [10] }), [op(1, { op: 'remove' })], [command('command-1')]);
-    expect(only(plan(catalogue, host))).toMatchObject({
+    const taken = plan(catalogue, host);
+    expect(only(taken)).toEqual({ kind: 'drop', slotId: 1, cancel: 'command-1' });
+    const after = carryOut(host, taken as HostPlan);
+    expect([...after.commands, ...after.ops, ...after.row.applied]).toEqual([10]);
+    expect([...pairsOf(catalogue, after)].map((pair) => stateOf(pair).state)).toEqual(['verified']);
+  });
+  test.each([
+    ['in place of an install that nobody had confirmed', { state: 'acked' as const }, []],
+    ['in place of an install that was handed out', {}, [command('command-1', { deliveries: 1 })]],
+  ])('never seen, %s: taken back, and its content is to be proven', (_, more, commands) => {
+    const unwanted = catalogueOf();
+    const host = facts(row(unwanted, { applied: [10] }), [op(1, more)], commands);
+    const removing = carryOut(host, plan(unwanted, host) as HostPlan);
+    expect(removing.ops).toMatchObject([{ op: 'remove', reason: UNPROVEN }]);
+    expect(only(plan(catalogue, removing))).toMatchObject({
       kind: 'set',
-      cancel: 'command-1',
-      op: { op: 'install', state: 'acked', versionId: 10 },
+      cancel: 'new-101',
+      op: { op: 'install', state: 'acked', versionId: 10, ackedAt: undefined },
     });
   });
   test.each([
@@ -263,7 +275,7 @@ const anyOp = fc.record({
   op: fc.constantFrom('install' as const, 'remove' as const),
   version: fc.integer({ min: 0, max: 2 }),
   state: fc.constantFrom('queued' as const, 'acked' as const, 'failed' as const),
-  reason: fc.constantFrom('', SUPERSEDED),
+  reason: fc.constantFrom('', SUPERSEDED, UNPROVEN),
   due: fc.constantFrom(undefined, -1, 1),
   command: fc.constantFrom('none', 'vanished', 'unseen', 'seen'),
   generation: fc.constantFrom(1, 1, 1, 0),

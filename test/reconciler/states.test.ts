@@ -209,6 +209,10 @@ eachDatabase((_kind, open) => {
       await fleet.upload({ identifier: 'second', channel: 'user' });
       await waitsFor(reconciler, user, 'second', 'user_not_logged_in');
       expect((await pair(reconciler, user, 'first')).reason).toMatch(/NotNow once/);
+      await fleet.fetch(user);
+      await fleet.upload({ identifier: 'third', channel: 'user' });
+      await waitsFor(reconciler, user, 'second', 'user_not_logged_in');
+      expect((await fleet.ops(user)).length).toBe(1);
       await fleet.answer(reconciler, user, command?.uuid ?? '');
       await reconciler.drain();
       expect((await pair(reconciler, user, 'second')).state).toBe('pending');
@@ -242,6 +246,9 @@ eachDatabase((_kind, open) => {
         ['device', 'removing', undefined],
         ['user', 'waiting', 'dependency_not_verified'],
       ]);
+      expect((await reconciler.reads.why(mac.hostId, 'wifi'))[0]?.evidence[0]?.says).toBe(
+        "the team's profile of this identifier is on the user channel now",
+      );
       expect(await fleet.pollAll(reconciler, user)).toBe(0);
       await fleet.pollAll(reconciler, mac);
       await reconciler.drain();
