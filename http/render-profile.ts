@@ -28,11 +28,18 @@ export function renderedProfile(profile: Profile, team: string, asOf: Date) {
   };
 }
 
+type TargetLabels = Pick<Profile, 'includeMode' | 'includeLabels' | 'excludeLabels'>;
+
 /** One phrase for people. */
-function targetsOf({ includeMode, includeLabels, excludeLabels }: Profile): string {
+export function targetsOf({ includeMode, includeLabels, excludeLabels }: TargetLabels): string {
   const names = (list: Profile['includeLabels']) => list.map((label) => label.name).join(', ');
-  const include = includeMode === 'none' ? 'everyone' : `${includeMode} of ${names(includeLabels)}`;
+  const include = includeMode === 'none' ? 'everyone' : includedBy(`${includeMode} of `, names(includeLabels));
   return excludeLabels.length === 0 ? include : `${include}, not ${names(excludeLabels)}`;
+}
+
+/** Labels can be deleted under a profile: a list that lost them all means nobody. */
+function includedBy(mode: string, labels: string): string {
+  return labels === '' ? 'nobody (its labels are gone)' : `${mode}${labels}`;
 }
 
 export function renderedVersion(version: ProfileVersion, asOf: Date) {

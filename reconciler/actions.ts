@@ -5,7 +5,8 @@ import { EspalierError, hasCode } from '../core/errors.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
-import type { ReconcileStore } from './ports.ts';
+import { CHANNELS, channelsOf, elsewhere, teamsOf, unknownProfile } from './elsewhere.ts';
+import type { HostRead, ReconcileStore } from './ports.ts';
 import { type Resent, resend, resendWrite } from './resend.ts';
 import type { HostFacts, PairState, WaitingReason } from './types.ts';
 import { WAITING_WORDS } from './waiting-words.ts';
@@ -16,6 +17,8 @@ const PAGE = 500;
 const BUSY = 'busy';
 const BUSY_TIMES = 50;
 const BUSY_MS = 100;
+
+const ASK_WHY = { fix: 'espalier why says more of this host and profile.' };
 
 export interface ResentPair extends Resent {
   readonly channel: Channel;
@@ -78,6 +81,28 @@ export function createActions({ store, unitOfWork, catalogue, clock, wakeAfter }
     }
   }
 
+  /** Why no channel that was asked for has it. */
+  async function noSuchPair(host: HostRead, identifier: string, asked: Channel | undefined): Promise<EspalierError> {
+    if (host.channels.length === 0)
+      return new EspalierError('conflict', `The host is not enrolled: nothing of ${identifier} could be sent.`);
+    const current = await catalogue.at(await store.epoch());
+    const [there] = channelsOf(current, host, identifier);
+    if (there !== undefined && asked !== undefined && there !== asked)
+      return new EspalierError(
+        'conflict',
+        `${identifier} is on the ${there} channel: nothing could be sent on another.`,
+        {
+          fix: `Name the ${there} channel, or none.`,
+        },
+      );
+    if (there !== undefined) return nothingSent(identifier, { state: 'waiting', waiting: 'no_user_channel' });
+    const names = await store.teamNames(teamsOf(current, identifier));
+    const teamName = (id: number) => names.get(id) ?? `number ${id}`;
+    const [other] = CHANNELS.flatMap((kind) => elsewhere(current, host, kind, identifier, teamName) ?? []);
+    if (other === undefined) return unknownProfile(current, host.teamId, identifier);
+    return new EspalierError('profile_not_found', `Nothing of ${identifier} could be sent. ${other.reason}`, ASK_WHY);
+  }
+
   return {
     async resend(hostId, identifier, channel) {
       const host = await store.readHost(hostId);
@@ -98,13 +123,7 @@ export function createActions({ store, unitOfWork, catalogue, clock, wakeAfter }
       });
       if (resent.length > 0) return resent;
       if (refused !== undefined) throw nothingSent(identifier, refused);
-      const where =
-        host.channels.length === 0 ? 'The host is not enrolled' : 'No profile of this name is there or meant';
-      throw new EspalierError(
-        host.channels.length === 0 ? 'conflict' : 'profile_not_found',
-        `${where}: nothing of ${identifier} could be sent.`,
-        { fix: 'Ask why: GET /hosts/{host}/profiles/{identifier}/why.' },
-      );
+      throw await noSuchPair(host, identifier, channel);
     },
 
     async resendFailed(profileId) {
@@ -144,7 +163,5 @@ function nothingSent(
       : state === 'not_in_scope'
         ? 'It is not meant for this host and not there'
         : 'Whether it is meant for this host is open';
-  return new EspalierError('conflict', `${why}: nothing of ${identifier} could be sent.`, {
-    fix: 'Ask why: GET /hosts/{host}/profiles/{identifier}/why.',
-  });
+  return new EspalierError('conflict', `${why}: nothing of ${identifier} could be sent.`, ASK_WHY);
 }

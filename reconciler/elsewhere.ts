@@ -1,9 +1,13 @@
 import type { Channel } from '../core/enrollment.ts';
+import { EspalierError } from '../core/errors.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Explanation } from './explain.ts';
+import { pairsOf } from './pairs.ts';
 import type { HostRead } from './ports.ts';
 import type { CatalogueProfile } from './types.ts';
 import { list } from './words.ts';
+
+export const CHANNELS: readonly Channel[] = ['device', 'user'];
 
 /** Identifiers named in the error for one that nobody knows. */
 const MAX_NEAR = 3;
@@ -43,19 +47,45 @@ export function elsewhere(
 
 /** Teams whose profiles have this identifier. */
 export function teamsOf(catalogue: Catalogue, identifier: string): number[] {
-  const ids = new Set(
-    (['device', 'user'] as const).flatMap((channel) => catalogue.slotNamed(channel, identifier)?.id ?? []),
-  );
+  const ids = new Set(CHANNELS.flatMap((channel) => catalogue.slotNamed(channel, identifier)?.id ?? []));
   return [...new Set(catalogue.profiles.filter(({ slotId }) => ids.has(slotId)).map(({ teamId }) => teamId))];
 }
 
+/** Channels on which the host has it, or would have it. */
+export function channelsOf(catalogue: Catalogue, host: HostRead, identifier: string): readonly Channel[] {
+  return CHANNELS.filter((kind) => {
+    const slot = catalogue.slotNamed(kind, identifier);
+    if (slot === undefined) return false;
+    if (catalogue.profileInSlot(host.teamId, slot.id) !== undefined) return true;
+    return host.channels.some(
+      ({ channel, facts }) =>
+        channel === kind && [...pairsOf(catalogue, facts)].some(({ slotId }) => slotId === slot.id),
+    );
+  });
+}
+
+/** Nobody knows the identifier: what may have been meant. */
+export function unknownProfile(catalogue: Catalogue, teamId: number, identifier: string): EspalierError {
+  const meant = near(catalogue, teamId, identifier);
+  return new EspalierError(
+    'profile_not_found',
+    `No team has a profile ${identifier}, and it was not seen on this host.`,
+    {
+      fix:
+        meant.length > 0
+          ? `Did you mean ${meant.join(' or ')}?`
+          : 'The names are PayloadIdentifiers: espalier get profiles lists them.',
+    },
+  );
+}
+
 /** Identifiers of the host's team that somebody may have meant: another spelling, a part, or an ending in common. */
-export function near(catalogue: Catalogue, teamId: number, identifier: string): readonly string[] {
+function near(catalogue: Catalogue, teamId: number, identifier: string): readonly string[] {
   const asked = identifier.toLowerCase();
   const ending = asked.slice(asked.lastIndexOf('.') + 1);
-  const known = (['device', 'user'] as const)
-    .flatMap((channel) => catalogue.profilesOf(teamId, channel))
-    .map((profile: CatalogueProfile) => catalogue.slots.get(profile.slotId)?.identifier ?? '');
+  const known = CHANNELS.flatMap((channel) => catalogue.profilesOf(teamId, channel)).map(
+    (profile: CatalogueProfile) => catalogue.slots.get(profile.slotId)?.identifier ?? '',
+  );
   const score = (one: string) => {
     const other = one.toLowerCase();
     if (other === asked) return 3;

@@ -1,5 +1,6 @@
 import type { CommandOutcome, ErrorChainItem } from '../core/effects.ts';
 import { DEVICE_ERRORS, type DeviceErrorCode, ERROR_KINDS, type ErrorKind } from './error-catalogue.ts';
+import { OBSERVATION_REASONS } from './reasons.ts';
 import type { OpKind } from './types.ts';
 
 export interface ClassifiedError {
@@ -10,12 +11,23 @@ export interface ClassifiedError {
   readonly next: string;
 }
 
+/** Apple's code is not in the catalogue. */
+const DEVICE_ERROR = 'device_error';
+
 const COMMAND_REFUSED: ClassifiedError = {
   code: 'command_format_refused',
   class: 'permanent',
   words: 'The Mac could not read the command itself.',
   next: 'Report it: this is a fault of the server.',
 };
+
+/** Every code that a failed pair can have. */
+export const FAILURE_CODES: readonly string[] = [
+  ...Object.keys(ERROR_KINDS),
+  COMMAND_REFUSED.code,
+  DEVICE_ERROR,
+  ...OBSERVATION_REASONS,
+];
 
 /** What a failed command means. Causes are read before the top-level error, which is often generic. */
 export function classify(
@@ -31,7 +43,7 @@ export function classify(
   }
   const top = chain[0];
   return {
-    code: 'device_error',
+    code: DEVICE_ERROR,
     class: 'unclassified',
     words:
       top === undefined

@@ -3,7 +3,7 @@ import { EspalierError } from '../core/errors.ts';
 import type { Catalogue } from './catalogue.ts';
 import { type Counters, createCounters } from './census.ts';
 import type { CurrentCatalogue } from './current-catalogue.ts';
-import { elsewhere, near, teamsOf } from './elsewhere.ts';
+import { CHANNELS, elsewhere, teamsOf, unknownProfile } from './elsewhere.ts';
 import { createLists, type Lists } from './lists.ts';
 import { type PairView, pageOf } from './page.ts';
 import type { HostRead, ReconcileStore } from './ports.ts';
@@ -62,21 +62,9 @@ export function createReads(deps: ReadDeps): ReconcilerReads {
   async function whoseElse(host: HostRead, catalogue: Catalogue, identifier: string): Promise<readonly PairView[]> {
     const names = await store.teamNames(teamsOf(catalogue, identifier));
     const teamName = (id: number) => names.get(id) ?? `number ${id}`;
-    const found = (['device', 'user'] as const).flatMap(
-      (channel) => elsewhere(catalogue, host, channel, identifier, teamName) ?? [],
-    );
+    const found = CHANNELS.flatMap((channel) => elsewhere(catalogue, host, channel, identifier, teamName) ?? []);
     if (found.length > 0) return found.map((one) => ({ ...NOWHERE, ...one, identifier }));
-    const meant = near(catalogue, host.teamId, identifier);
-    throw new EspalierError(
-      'profile_not_found',
-      `No team has a profile ${identifier}, and it was not seen on this host.`,
-      {
-        fix:
-          meant.length > 0
-            ? `Did you mean ${meant.join(' or ')}?`
-            : 'The names are PayloadIdentifiers: GET /profiles lists them.',
-      },
-    );
+    throw unknownProfile(catalogue, host.teamId, identifier);
   }
 
   return {

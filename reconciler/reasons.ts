@@ -44,6 +44,15 @@ export const REASONS: Readonly<Record<ByHandReason | ObservationReason | typeof 
   },
 };
 
+const BY_OBSERVATION: Readonly<Record<ObservationReason, true>> = {
+  not_observed: true,
+  other_version_observed: true,
+  other_content_since: true,
+  still_observed: true,
+};
+
+export const OBSERVATION_REASONS: readonly string[] = Object.keys(BY_OBSERVATION);
+
 export function isByHand(reason: string): reason is ByHandReason {
   return reason === 'removed_by_hand' || reason === 'replaced_by_hand';
 }

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { EspalierError } from '../../core/errors.ts';
 import { type Database, executorOf } from '../../db/database.ts';
 import { IN_SCOPE_STATES } from '../../reconciler/count.ts';
 import type { PairView } from '../../reconciler/page.ts';
@@ -410,6 +411,40 @@ eachDatabase((_kind, open) => {
       await expect(reconciler.actions.resend(mac.hostId, 'unknown', undefined)).rejects.toMatchObject({
         code: 'profile_not_found',
       });
+    });
+  });
+
+  test('what cannot be sent again says whose it is, where it is, or what may have been meant', async () => {
+    await inWorld(await open(), async (fleet, reconciler) => {
+      const mac = await fleet.mac(reconciler);
+      await fleet.upload({ identifier: 'com.example.wifi' });
+      await fleet.upload({ identifier: 'com.example.dock', channel: 'user' });
+      const other = await fleet.team('Other');
+      await fleet.upload({ identifier: 'theirs', team: other });
+      await reconciler.drain();
+      const refusal = async (identifier: string, channel: 'device' | 'user' | undefined) => {
+        const error: unknown = await reconciler.actions.resend(mac.hostId, identifier, channel).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        if (!(error instanceof EspalierError)) return undefined;
+        expect(`${error.message} ${error.fix}`).not.toMatch(/[{}]|GET|POST/);
+        return [error.code, error.message, error.fix];
+      };
+      expect(await refusal('com.example.wifi', 'user')).toEqual([
+        'conflict',
+        'com.example.wifi is on the device channel: nothing could be sent on another.',
+        'Name the device channel, or none.',
+      ]);
+      expect(await refusal('wifi', undefined)).toEqual([
+        'profile_not_found',
+        'No team has a profile wifi, and it was not seen on this host.',
+        'Did you mean com.example.wifi?',
+      ]);
+      expect((await refusal('com.example.dock', undefined))?.[1]).toMatch(/^The host has no user channel/);
+      expect((await refusal('theirs', undefined))?.[1]).toBe(
+        'Nothing of theirs could be sent. It belongs to team Other; this host is in team Default.',
+      );
     });
   });
 
