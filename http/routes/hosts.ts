@@ -4,6 +4,7 @@ import { EspalierError } from '../../core/errors.ts';
 import type { Inventory } from '../../hosts/inventory.ts';
 import type { Host, LabelDetail } from '../../hosts/types.ts';
 import type { EnrollmentView } from '../../mdm/types.ts';
+import { FAILURE_CODES } from '../../reconciler/errors.ts';
 import type { EvidenceLine } from '../../reconciler/evidence.ts';
 import type { PairView } from '../../reconciler/page.ts';
 import type { ReconcilerReads } from '../../reconciler/reads.ts';
@@ -21,7 +22,7 @@ const Page = z.strictObject({
   /** By what a pair of the host is; then `cursor` is a place among enrolments. */
   state: z.enum(HOST_STATES).optional(),
   waiting: z.enum(WAITING_REASONS).optional(),
-  error: z.string().min(1).max(255).optional(),
+  error: z.enum(FAILURE_CODES).optional(),
   cursor: z.union([z.uuid(), Place]).optional(),
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
 });

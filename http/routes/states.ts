@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Inventory } from '../../hosts/inventory.ts';
 import type { ReconcilerActions, ResentPair } from '../../reconciler/actions.ts';
 import { IN_SCOPE_STATES } from '../../reconciler/count.ts';
+import { FAILURE_CODES } from '../../reconciler/errors.ts';
 import type { ProfileHost } from '../../reconciler/lists.ts';
 import type { ReconcilerReads } from '../../reconciler/reads.ts';
 import { WAITING_REASONS } from '../../reconciler/waiting-words.ts';
@@ -19,7 +20,7 @@ export const Place = z
 const HostsOfProfile = z.strictObject({
   state: z.enum(IN_SCOPE_STATES).optional(),
   waiting: z.enum(WAITING_REASONS).optional(),
-  error: z.string().min(1).max(255).optional(),
+  error: z.enum(FAILURE_CODES).optional(),
   cursor: Place.default(0),
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
 });

@@ -268,6 +268,9 @@ eachServer((get) => {
     }
     expect((await read('/hosts?waiting=os_gate')).hosts).toEqual([]);
     expect((await read('/hosts?error=device_locked&team=Default')).hosts).toEqual([]);
+    const unknown = await api({ method: 'GET', path: '/hosts?error=foo' });
+    for (const code of ['device_locked', 'command_format_refused', 'device_error', 'not_observed'])
+      expect(unknown.text).toContain(code);
   });
 
   it('drift is a page with what each kind means, and the counts come with the first', async () => {
