@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { inOptions } from './words.ts';
 
 /** Where a running server's admin API is; the server writes this into its data folder at start. */
 const Endpoint = z.object({ adminUrl: z.string(), publicUrl: z.string(), tlsRoots: z.array(z.string()) });
@@ -14,7 +15,7 @@ export interface Client {
   post(route: string, body: unknown): Promise<unknown>;
   put(route: string, body: unknown): Promise<unknown>;
   patch(route: string, body: unknown): Promise<unknown>;
-  delete(route: string): Promise<unknown>;
+  delete(route: string, body?: unknown): Promise<unknown>;
   upload(route: string, body: Uint8Array, contentType: string): Promise<unknown>;
   /** A body that is no JSON. */
   download(route: string): Promise<Buffer>;
@@ -64,7 +65,13 @@ export function clientFor(dataFolder: string): Client {
         ...(body === undefined ? {} : { body: Buffer.from(body) }),
       });
     } catch (cause) {
-      throw new ApiError(0, 'unreachable', `${adminUrl} does not answer: ${reasonOf(cause)}`);
+      throw new ApiError(
+        0,
+        'unreachable',
+        isRefused(cause)
+          ? `the server of ${dataFolder} does not answer at ${adminUrl}; start it with \`espalier up\``
+          : `${adminUrl} does not answer: ${reasonOf(cause)}`,
+      );
     }
   }
 
@@ -84,7 +91,8 @@ export function clientFor(dataFolder: string): Client {
     post: (route, body) => call('POST', route, JSON.stringify(body), 'application/json'),
     put: (route, body) => call('PUT', route, JSON.stringify(body), 'application/json'),
     patch: (route, body) => call('PATCH', route, JSON.stringify(body), 'application/json'),
-    delete: (route) => call('DELETE', route),
+    delete: (route, body) =>
+      body === undefined ? call('DELETE', route) : call('DELETE', route, JSON.stringify(body), 'application/json'),
     upload: (route, body, contentType) => call('POST', route, body, contentType),
     async download(route) {
       const response = await exchange('GET', route);
@@ -101,8 +109,14 @@ function problem(status: number, value: unknown): ApiError {
   const read = Problem.safeParse(value);
   if (!read.success) return new ApiError(status, 'unknown', `the server answered ${status}`);
   const { code, title, detail, fix } = read.data;
-  const text = [`${title}: ${detail} (${code})`, ...(fix === undefined ? [] : [fix])].join('\n');
+  const text = inOptions([`${title}: ${detail} (${code})`, ...(fix === undefined ? [] : [fix])].join('\n'));
   return new ApiError(status, code, text, value);
+}
+
+/** Nobody listens there. */
+function isRefused(cause: unknown): boolean {
+  const inner = cause instanceof Error ? cause.cause : undefined;
+  return inner instanceof Error && (inner as NodeJS.ErrnoException).code === 'ECONNREFUSED';
 }
 
 function reasonOf(cause: unknown): string {

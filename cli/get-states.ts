@@ -31,10 +31,15 @@ export interface StateFilter {
   readonly state?: string;
   readonly waiting?: string;
   readonly error?: string;
+  readonly team?: string;
+  readonly label?: string;
+  readonly query?: string;
 }
 
-export function queryOf({ state, waiting, error }: StateFilter): string {
-  const given = Object.entries({ state, waiting, error }).filter(([, value]) => value !== undefined);
+export function queryOf({ state, waiting, error, team, label, query }: StateFilter): string {
+  const given = Object.entries({ state, waiting, error, team, label, query }).filter(
+    ([, value]) => value !== undefined,
+  );
   return given.map(([name, value]) => `&${name}=${encodeURIComponent(String(value))}`).join('');
 }
 

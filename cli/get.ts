@@ -1,13 +1,15 @@
 import { Argument, type Command } from 'commander';
 import { z } from 'zod';
 import { type Client, clientFor } from './client.ts';
+import { Failure } from './failure.ts';
 import { hostsOfProfile, queryOf, type StateFilter, status } from './get-states.ts';
 import type { Listing } from './listing.ts';
+import { profileId } from './profile-ref.ts';
 import { table } from './table.ts';
 
 const Host = z.object({
   id: z.string(),
-  name: z.string(),
+  display_name: z.string(),
   serial_number: z.string().nullable(),
   os_version: z.string(),
   team: z.string(),
@@ -50,10 +52,13 @@ export function addGet(program: Command): void {
     .description('List hosts, profiles, labels, teams or drift, or count what is not settled.')
     .addArgument(new Argument('<what>').choices(Object.keys(LISTS)))
     .option('--data <folder>', 'data folder of the running server', 'espalier-data')
-    .option('--profile <id>', 'hosts of one profile')
+    .option('--profile <profile>', 'hosts of one profile: its id, or its PayloadIdentifier in the team')
     .option('--state <state>', 'hosts: verified, verifying, pending, waiting or failed')
     .option('--waiting <reason>', 'hosts where something waits for this')
     .option('--error <code>', 'hosts where something failed with this')
+    .option('--team <name>', 'hosts: of this team; of a profile: the team whose it is')
+    .option('--label <name>', 'hosts with this label')
+    .option('--query <text>', 'hosts: part of a name, or the beginning of a serial number or UDID')
     .option('--json', 'as JSON')
     .action(async (what: string, options: Filter & { data: string; json?: boolean }) => {
       const list = LISTS[what];
@@ -67,9 +72,22 @@ interface Filter extends StateFilter {
   readonly profile?: string;
 }
 
+/** A list of one profile's hosts has states and nothing else: a filter that would be passed over is refused. */
+async function profileHosts(client: Client, profile: string, filter: Filter): Promise<Listing> {
+  if (filter.label !== undefined || filter.query !== undefined)
+    throw new Failure('--profile goes with --state, --waiting and --error, and with --team to say whose profile it is');
+  const id = await profileId(client, { text: profile, team: filter.team ?? 'Default' }, false);
+  const { state, waiting, error } = filter;
+  return hostsOfProfile(client, String(id), {
+    ...(state === undefined ? {} : { state }),
+    ...(waiting === undefined ? {} : { waiting }),
+    ...(error === undefined ? {} : { error }),
+  });
+}
+
 const LISTS: Readonly<Record<string, (client: Client, filter: Filter) => Promise<Listing>>> = {
   hosts: (client, filter) =>
-    filter.profile === undefined ? hosts(client, filter) : hostsOfProfile(client, filter.profile, filter),
+    filter.profile === undefined ? hosts(client, filter) : profileHosts(client, filter.profile, filter),
   profiles,
   labels,
   teams,
@@ -90,7 +108,7 @@ async function hosts(client: Client, filter: StateFilter): Promise<Listing> {
   return {
     headings: ['name', 'serial', 'os', 'team', 'enrolment', 'id'],
     rows: all.map((host) => [
-      host.name,
+      host.display_name,
       host.serial_number ?? '',
       host.os_version,
       host.team,

@@ -1,14 +1,16 @@
-import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { clientFor } from './client.ts';
 import { Failure } from './failure.ts';
+import { changeMembers, type MembersWish, showLabel } from './label-requests.ts';
 import { notDone, Plan, planTable } from './plan-table.ts';
+import { readNamedFile } from './read-file.ts';
 import { printable } from './table.ts';
 
 const Label = z.object({ name: z.string(), kind: z.string() });
-const Detached = z.array(z.object({ name: z.string(), identifier: z.string(), team: z.string() }));
-const Rehearsed = z.object({ detached: Detached, plan: Plan });
+const Uses = z.array(z.object({ id: z.number(), name: z.string(), identifier: z.string(), team: z.string() }));
+const Deleted = z.object({ detached: Uses, deleted_profiles: Uses });
+const Rehearsed = Deleted.extend({ plan: Plan });
 
 interface Source {
   readonly data: string;
@@ -43,6 +45,27 @@ export function addLabels(program: Command): void {
       console.log(`${printable(edited.name)} is changed.`);
     });
   label
+    .command('show')
+    .description('How many hosts, since when, and where its query failed and why.')
+    .argument('<name>')
+    .option('--data <folder>', 'data folder of the running server', 'espalier-data')
+    .option('--json', 'as JSON')
+    .action(async (name: string, options: { data: string; json?: boolean }) => {
+      const { raw, lines } = await showLabel(clientFor(options.data), name);
+      console.log(options.json === true ? JSON.stringify(raw, null, 2) : lines.join('\n'));
+    });
+  label
+    .command('hosts')
+    .description('Change the list of hosts of a label; all of them or none.')
+    .argument('<name>')
+    .option('--add <host...>', 'hosts that join, by id, serial number, UDID or name')
+    .option('--remove <host...>', 'hosts that leave')
+    .option('--set <host...>', 'exactly these, and no others')
+    .option('--data <folder>', 'data folder of the running server', 'espalier-data')
+    .action(async (name: string, { data, ...wish }: MembersWish & { data: string }) => {
+      console.log(await changeMembers(clientFor(data), name, wish));
+    });
+  label
     .command('delete')
     .description('A label that profiles name is not deleted without --detach.')
     .argument('<name>')
@@ -52,6 +75,13 @@ export function addLabels(program: Command): void {
     .action(async (name: string, options: { data: string; detach?: boolean; dryRun?: boolean }) => {
       const query = `detach=${options.detach === true}&dry_run=${options.dryRun === true}`;
       const answer = await clientFor(options.data).delete(`/labels/${encodeURIComponent(name)}?${query}`);
+      for (const profile of Deleted.parse(answer).deleted_profiles) {
+        console.error(
+          printable(
+            `warning: the deleted profile ${profile.identifier} (${profile.id}, team ${profile.team}) aimed by ${name}: restoring it will take other targets`,
+          ),
+        );
+      }
       if (options.dryRun !== true) {
         console.log(`${printable(name)} is deleted.`);
         return;
@@ -72,8 +102,9 @@ function sourceOf({ query, criteria }: Source): { query?: string; criteria?: unk
 
 function readCriteria(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(readNamedFile(file).toString('utf8'));
   } catch (cause) {
+    if (cause instanceof Failure) throw cause;
     throw new Failure(`${file} cannot be read as JSON: ${(cause as Error).message}`);
   }
 }

@@ -20,14 +20,18 @@ export const Plan = z.object({
   truncated: z.boolean(),
 });
 
+const HOLD =
+  'hold: stays as it is, because something that decides is not known of this Mac yet (`espalier why HOST PROFILE`)';
+
 /** A plan as a table, with one line that sums it up. */
 export function planTable({ hosts, changed, counts, lines, truncated }: z.output<typeof Plan>): string {
   const summed = Object.entries(counts).flatMap(([action, count]) => (count === 0 ? [] : [`${count} ${action}`]));
   const sum = `${changed} of ${hosts} channels would change${summed.length === 0 ? '' : `: ${summed.join(', ')}`}`;
   if (lines.length === 0) return sum;
   const rows = lines.map((line) => [line.host_name || line.host_id, line.channel, line.identifier, line.action]);
+  const held = lines.some(({ action }) => action === 'hold') ? [HOLD] : [];
   const rest = truncated ? ['… and more; the sums are of all.'] : [];
-  return [table(['host', 'channel', 'identifier', 'action'], rows), ...rest, sum].join('\n');
+  return [table(['host', 'channel', 'identifier', 'action'], rows), ...held, ...rest, sum].join('\n');
 }
 
 /** What nothing has been done of yet, in one line for people. */

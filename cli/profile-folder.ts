@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { Failure } from './failure.ts';
+import { readNamedFile } from './read-file.ts';
 
 /** What a folder of profiles says besides the profiles: by file, whom each is for. */
 export const SETTINGS_FILE = 'espalier.json';
@@ -43,7 +44,7 @@ export function readSet(given: string): readonly FolderEntry[] {
   }
   return files.map((file) => ({
     file,
-    mobileconfig: readFileSync(path.join(folder, file)).toString('base64'),
+    mobileconfig: readNamedFile(path.join(folder, file)).toString('base64'),
     ...settings[file],
   }));
 }

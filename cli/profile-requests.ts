@@ -4,18 +4,21 @@ import type { Client } from './client.ts';
 import { Failure } from './failure.ts';
 import { Findings, findingLine, located } from './findings.ts';
 import { notDone, Plan, planTable } from './plan-table.ts';
+import { type ProfileRef, profileId } from './profile-ref.ts';
 import { printable, table } from './table.ts';
-
-/** A profile as people name it. */
-export interface ProfileRef {
-  /** Id, or PayloadIdentifier. */
-  readonly text: string;
-  readonly team: string;
-}
 
 export interface ChangeWish {
   readonly dryRun?: boolean;
   readonly author?: string;
+}
+
+export interface TargetsWish {
+  readonly name?: string;
+  readonly include?: string;
+  readonly label?: readonly string[];
+  readonly excludeLabel?: readonly string[];
+  readonly minOs?: string;
+  readonly maxOs?: string;
 }
 
 export interface Shown {
@@ -48,6 +51,7 @@ const Profile = z.object({
   channel: z.string(),
   targets: z.string(),
   version: z.object({ id: z.number() }),
+  moved_from: z.object({ channel: z.string(), profile_id: z.number() }).nullish(),
   versions: z.array(Version),
   changes: z.array(z.object({ at: z.string(), by: z.string(), change: z.string(), version_id: z.number() })),
 });
@@ -56,9 +60,6 @@ const Diff = z.object({
     z.object({ kind: z.string(), path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }),
   ),
   truncated: z.boolean(),
-});
-const Listed = z.object({
-  profiles: z.array(z.object({ id: z.number(), identifier: z.string(), channel: z.string() })),
 });
 
 const SIGNS: Readonly<Record<string, string>> = { added: '+', removed: '-', changed: '~' };
@@ -101,16 +102,9 @@ export async function uploadOf(
 
 /** Errors: Failure, ApiError. */
 export async function showLines(client: Client, ref: ProfileRef): Promise<Shown> {
-  const raw = await client.get(`/profiles/${await idOf(client, ref, false)}`);
+  const raw = await client.get(`/profiles/${await profileId(client, ref, false)}`);
   const profile = Profile.parse(raw);
-  const rows = profile.versions.map((version) => [
-    version.id === profile.version.id ? `${version.id} (current)` : String(version.id),
-    version.created_at,
-    version.uploaded_by,
-    version.delivery,
-    version.signer?.subject ?? '',
-    version.display_name,
-  ]);
+  const rows = versionRows(profile.versions, profile.version.id);
   const changes = profile.changes.map(({ at, by, change, version_id }) => [at, by, change, String(version_id)]);
   return {
     raw,
@@ -118,11 +112,46 @@ export async function showLines(client: Client, ref: ProfileRef): Promise<Shown>
       printable(`${profile.identifier} (profile ${profile.id}, ${profile.channel} channel, team ${profile.team})`),
       printable(`${profile.name}: for ${profile.targets}`),
       '',
-      table(['version', 'uploaded', 'by', 'delivery', 'signer', 'name'], rows),
+      table(VERSION_COLUMNS, rows),
       '',
       table(['changed', 'by', 'what', 'version'], changes),
+      ...(await earlierLines(client, profile)),
     ],
   };
+}
+
+const VERSION_COLUMNS = ['version', 'uploaded', 'by', 'delivery', 'signer', 'name'];
+
+function versionRows(versions: readonly z.output<typeof Version>[], current: number | undefined) {
+  return versions.map((version) => [
+    version.id === current ? `${version.id} (current)` : String(version.id),
+    version.created_at,
+    version.uploaded_by,
+    version.delivery,
+    version.signer?.subject ?? '',
+    version.display_name,
+  ]);
+}
+
+/** Profiles that one profile has been, a scope ago each. */
+const MAX_MOVES = 20;
+
+/** What it was before its PayloadScope changed: versions stay with the profile that had them. */
+async function earlierLines(client: Client, profile: z.output<typeof Profile>): Promise<readonly string[]> {
+  const lines: string[] = [];
+  let from = profile.moved_from ?? undefined;
+  for (let moves = 0; from !== undefined && moves < MAX_MOVES; moves += 1) {
+    const { profile_id: id, channel } = from;
+    const earlier = Profile.parse(await client.get(`/profiles/${id}?deleted=true`));
+    lines.push(
+      '',
+      `Before, it was profile ${id} on the ${channel} channel, with these versions:`,
+      table(VERSION_COLUMNS, versionRows(earlier.versions, undefined)),
+      `To go back to one: espalier profile download ${id} VERSION FILE, then espalier profile upload FILE`,
+    );
+    from = earlier.moved_from ?? undefined;
+  }
+  return lines;
 }
 
 /** Errors: Failure, ApiError. */
@@ -132,7 +161,8 @@ export async function diffLines(
   from: string | undefined,
   to: string | undefined,
 ): Promise<Shown> {
-  const id = await idOf(client, ref, false);
+  for (const text of [from, to]) refuseNoVersion(text);
+  const id = await profileId(client, ref, false);
   const { version, changes } = Profile.parse(await client.get(`/profiles/${id}`));
   const earlier = changes.find(({ version_id }) => version_id !== version.id)?.version_id;
   const [before, after] = [from ?? earlier, to ?? version.id];
@@ -153,16 +183,54 @@ export async function restoreOf(
   client: Client,
   ref: ProfileRef,
   version: string | undefined,
-  wish: ChangeWish,
+  wish: ChangeWish & TargetsWish,
 ): Promise<Shown> {
-  const id = await idOf(client, ref, version === undefined);
+  refuseNoVersion(version);
+  const patch = patchOf(wish);
+  if (version !== undefined && Object.keys(patch).length > 0)
+    throw new Failure('an older version comes back with the targets of now: change them with `espalier profile edit`');
+  const id = await profileId(client, ref, version === undefined);
   const path = version === undefined ? `/profiles/${id}/restore` : `/profiles/${id}/versions/${version}/restore`;
-  return edited(await client.post(`${path}?${changeQuery(wish)}`, {}));
+  return edited(await client.post(`${path}?${changeQuery(wish)}`, patch));
+}
+
+/** Errors: Failure, ApiError. */
+export async function editOf(client: Client, ref: ProfileRef, wish: ChangeWish & TargetsWish): Promise<Shown> {
+  const patch = patchOf(wish);
+  if (Object.keys(patch).length === 0)
+    throw new Failure('say what is to be changed: --name, --include, --label, --exclude-label, --min-os or --max-os');
+  return edited(await client.patch(`/profiles/${await profileId(client, ref, false)}?${changeQuery(wish)}`, patch));
+}
+
+/** The upload of a version, byte for byte. Errors: Failure, ApiError. */
+export async function downloadOf(client: Client, ref: ProfileRef, version: string): Promise<Buffer> {
+  refuseNoVersion(version);
+  return client.download(`/profiles/${await profileId(client, ref, false)}/versions/${version}/mobileconfig`);
+}
+
+/** A change of name and targets as options say it; `none` takes a bound away. */
+function patchOf({ name, include, label, excludeLabel, minOs, maxOs }: TargetsWish): Readonly<Record<string, unknown>> {
+  const bound = (text: string) => (text === 'none' ? null : text);
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(include === undefined ? {} : { include }),
+    ...(label === undefined ? {} : { labels: label }),
+    ...(excludeLabel === undefined ? {} : { exclude_labels: excludeLabel }),
+    ...(minOs === undefined ? {} : { min_os: bound(minOs) }),
+    ...(maxOs === undefined ? {} : { max_os: bound(maxOs) }),
+  };
+}
+
+function refuseNoVersion(text: string | undefined): void {
+  if (text === undefined || /^\d{1,10}$/.test(text)) return;
+  throw new Failure(
+    `${JSON.stringify(text)} is not a version id: a version id is the number in the first column of \`espalier profile show\``,
+  );
 }
 
 /** Errors: Failure, ApiError. */
 export async function removalOf(client: Client, ref: ProfileRef, wish: ChangeWish): Promise<Shown> {
-  return edited(await client.delete(`/profiles/${await idOf(client, ref, false)}?${changeQuery(wish)}`));
+  return edited(await client.delete(`/profiles/${await profileId(client, ref, false)}?${changeQuery(wish)}`));
 }
 
 function edited(raw: unknown): Shown {
@@ -178,18 +246,4 @@ function changeQuery({ dryRun, author }: ChangeWish): URLSearchParams {
   const query = new URLSearchParams({ author: authorOf(author) });
   if (dryRun === true) query.set('dry_run', 'true');
   return query;
-}
-
-async function idOf(client: Client, { text, team }: ProfileRef, deleted: boolean): Promise<number> {
-  if (/^\d+$/.test(text)) return Number(text);
-  const query = new URLSearchParams({ team, deleted: String(deleted) });
-  const { profiles } = Listed.parse(await client.get(`/profiles?${query}`));
-  const found = profiles.filter(({ identifier }) => identifier === text);
-  const [only, another] = found;
-  if (only === undefined) throw new Failure(`team ${team} has no ${deleted ? 'deleted ' : ''}profile ${text}`);
-  if (another === undefined) return only.id;
-  const ids = found.map(({ id, channel }) => `${id} (${channel} channel)`).join(', ');
-  throw new Failure(
-    `team ${team} has several ${deleted ? 'deleted ' : ''}profiles ${text}: name one by its id, ${ids}`,
-  );
 }

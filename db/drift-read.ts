@@ -1,6 +1,7 @@
 /** Pages and counts of drift: what is on devices and should not be, or is not as it was delivered. */
 import { type RawBuilder, sql } from 'kysely';
 import type { Channel } from '../core/enrollment.ts';
+import { hostDisplayName } from '../core/host-name.ts';
 import type { DriftCounts, DriftItem, DriftQuery, DriftStore } from '../reconciler/ports.ts';
 import { DRIFT_KINDS, type ShownDriftKind } from '../reconciler/types.ts';
 import type { Database } from './database.ts';
@@ -22,6 +23,7 @@ interface DriftColumns {
   readonly seen_at: Date | null;
   readonly host_id: string;
   readonly host_name: string;
+  readonly serial_number: string | null;
   readonly team: string;
   readonly channel: Channel;
   readonly user_short_name: string | null;
@@ -31,7 +33,7 @@ export function driftStore(db: Database): DriftStore {
   return {
     async page(query) {
       const { rows } = await sql<DriftColumns>`
-        select x.*, h.id as host_id, h.name as host_name, t.name as team, e.channel, e.user_short_name
+        select x.*, h.id as host_id, h.name as host_name, h.serial_number, t.name as team, e.channel, e.user_short_name
         from (${sql.join(
           sources(query).map((source) => sql`(${source} order by 1, 2 limit ${query.limit})`),
           sql` union all `,
@@ -89,7 +91,7 @@ function itemOf(row: DriftColumns): DriftItem {
   return {
     at: { enrollment: row.enrollment_id, place: row.place },
     hostId: row.host_id,
-    hostName: row.host_name,
+    hostName: hostDisplayName({ id: row.host_id, name: row.host_name, serialNumber: row.serial_number }),
     team: row.team,
     channel: row.channel,
     userShortName: row.user_short_name ?? undefined,

@@ -74,6 +74,11 @@ export function hostStore(db: Database): HostStore {
       return query.label !== undefined && rows[0]?.label === false ? 'label' : undefined;
     },
 
+    async labelNames() {
+      const { rows } = await sql<{ name: string }>`select name from label order by name`.execute(db.read);
+      return rows.map(({ name }) => name);
+    },
+
     async match(tx, hardware) {
       // Either spelling, each by its index.
       const uuid = hardware.hardwareUuid ?? '';

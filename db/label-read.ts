@@ -1,5 +1,6 @@
 /** Labels as people read them: counts, and the hosts of one. */
 import { sql } from 'kysely';
+import { hostDisplayName } from '../core/host-name.ts';
 import type {
   CountedLabel,
   Label,
@@ -95,8 +96,8 @@ export async function viewLabel(executor: Executor, name: string): Promise<Label
   const row = rows[0];
   if (row === undefined) return undefined;
   const { of, total } = await countLabels(executor, [row]);
-  const errors = await sql<{ host_id: string; host_name: string; message: string }>`
-    select h.host_id, host.name as host_name, h.errors ->> ${String(row.id)} as message
+  const errors = await sql<{ host_id: string; host_name: string; serial_number: string | null; message: string }>`
+    select h.host_id, host.name as host_name, host.serial_number, h.errors ->> ${String(row.id)} as message
     from host_label h join host on host.id = h.host_id
     where h.errors <> '{}' and h.errors ->> ${String(row.id)} is not null
     order by h.evaluated_at desc nulls last, h.host_id limit ${MAX_ERRORS}
@@ -110,18 +111,26 @@ export async function viewLabel(executor: Executor, name: string): Promise<Label
     total,
     filled: row.filled,
     evaluatedAt: row.kind === 'dynamic' ? (evaluated.rows[0]?.at ?? undefined) : undefined,
-    errors: errors.rows.map((error) => ({ hostId: error.host_id, hostName: error.host_name, message: error.message })),
+    errors: errors.rows.map(({ host_id: id, host_name: name, serial_number: serialNumber, message }) => ({
+      hostId: id,
+      hostName: hostDisplayName({ id, name, serialNumber }),
+      message,
+    })),
     profiles: await profilesNaming(executor, row.id),
   };
 }
 
-/** Live profiles that name the label. */
-export async function profilesNaming(executor: Executor, labelId: number): Promise<readonly ProfileUse[]> {
+/** Profiles that name the label: live ones, or deleted ones that somebody may restore. */
+export async function profilesNaming(
+  executor: Executor,
+  labelId: number,
+  deleted = false,
+): Promise<readonly ProfileUse[]> {
   const { rows } = await sql<Omit<ProfileUse, 'teamId'> & { team_id: number }>`
     select p.id, s.identifier, p.name, p.team_id, t.name as team,
       case when ${labelId} = any(p.include_label_ids) then 'include' else 'exclude' end as role
     from profile p join slot s on s.id = p.slot_id join team t on t.id = p.team_id
-    where p.deleted_at is null and (${labelId} = any(p.include_label_ids) or ${labelId} = any(p.exclude_label_ids))
+    where (p.deleted_at is not null) = ${deleted} and t.deleted_at is null and (${labelId} = any(p.include_label_ids) or ${labelId} = any(p.exclude_label_ids))
     order by p.name, p.id
   `.execute(executor);
   return rows.map(({ team_id: teamId, ...use }) => ({ ...use, teamId }));

@@ -115,8 +115,20 @@ export function labelStore(db: Database): LabelStore {
       `.execute(executorOf(tx));
     },
 
+    onceUsedBy: (tx, labelId) => profilesNaming(executorOf(tx), labelId, true),
+    async names(tx) {
+      const { rows } = await sql<{ name: string }>`select name from label order by name`.execute(
+        tx === undefined ? db.read : executorOf(tx),
+      );
+      return rows.map(({ name }) => name);
+    },
+
     async drop(tx, labelId, now) {
       const executor = executorOf(tx);
+      await sql`
+        insert into gone_label (id, name, deleted_at) select id, name, ${now} from label where id = ${labelId}
+        on conflict (id) do update set name = excluded.name, deleted_at = excluded.deleted_at
+      `.execute(executor);
       const changed: Changed[] = [];
       for (let left = true; left; ) {
         const { rows } = await sql<Changed>`

@@ -106,6 +106,17 @@ export function profileStore(db: Database): ProfileStore {
       return rows;
     },
 
+    async labelNames(tx) {
+      const { rows } = await sql<{ name: string }>`select name from label order by name`.execute(executorOf(tx));
+      return rows.map(({ name }) => name);
+    },
+    async goneLabels(tx, ids) {
+      const { rows } = await sql<LabelRef>`
+        select id, name from gone_label where id = any(${sql.val([...ids])}::int[]) order by id
+      `.execute(executorOf(tx));
+      return rows;
+    },
+
     async live(tx, teamId) {
       const { rows } = await sql<LiveRow>`
         ${SELECT_LIVE} where p.team_id = ${teamId} and p.deleted_at is null order by p.id for update of p
@@ -156,6 +167,13 @@ export function profileStore(db: Database): ProfileStore {
         ${SELECT_VERSION} where profile_id = ${profileId} and id = ${versionId}
       `.execute(executorOf(tx));
       return rows[0] && versionOf(rows[0]);
+    },
+
+    async ownerOf(tx, versionId) {
+      const { rows } = await sql<{ profile_id: number }>`
+        select profile_id from profile_version where id = ${versionId}
+      `.execute(executorOf(tx));
+      return rows[0]?.profile_id;
     },
 
     async sharesWitness(tx, slotId, witnessUuid, versionId) {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { EnrollmentRef } from '../core/enrollment.ts';
+import { hostDisplayName } from '../core/host-name.ts';
 import type { CountedHost, HostNames } from '../reconciler/ports.ts';
 import type { Executor } from './database.ts';
 import { idList, type LiteRow, RECON_FROM, RECON_LITE, reconRowOf } from './reconcile-rows.ts';
@@ -16,7 +17,12 @@ export async function hostNames(
   return new Map(
     rows.map((row) => [
       row.id,
-      { hostId: row.host_id, hostName: row.name, serialNumber: row.serial ?? undefined, teamId: row.team_id },
+      {
+        hostId: row.host_id,
+        hostName: hostDisplayName({ id: row.host_id, name: row.name, serialNumber: row.serial }),
+        serialNumber: row.serial ?? undefined,
+        teamId: row.team_id,
+      },
     ]),
   );
 }

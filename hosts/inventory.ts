@@ -1,5 +1,6 @@
 import type { Clock, Ids } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
+import { labelNotFound } from '../core/label-not-found.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import { labelDetails } from './label-standing.ts';
 import type { HostQuery, HostStore, WakeAfter } from './ports.ts';
@@ -56,6 +57,7 @@ export function createInventory(deps: InventoryDeps): Inventory {
   async function refuseUnknown(query: HostQuery): Promise<void> {
     const unknown = await store.unknownFilter(query);
     if (unknown === undefined) return;
+    if (unknown === 'label') throw labelNotFound(query.label ?? '', await store.labelNames());
     throw new EspalierError(`${unknown}_not_found`, `there is no ${unknown} named ${JSON.stringify(query[unknown])}`);
   }
 

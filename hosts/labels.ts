@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
+import { labelNotFound } from '../core/label-not-found.ts';
 import { rehearse } from '../core/rehearse.ts';
 import type { Tx, UnitOfWork } from '../core/tx.ts';
 import type { CatalogueRows, Preview, PreviewOf } from '../reconciler/types.ts';
@@ -36,6 +37,13 @@ export interface DeleteOptions {
   readonly detach: boolean;
 }
 
+export interface LabelDeletion {
+  /** Live profiles that lose it. */
+  readonly detached: readonly ProfileUse[];
+  /** Deleted profiles that aimed by it: to restore one, other targets must be said. */
+  readonly once: readonly ProfileUse[];
+}
+
 export interface Labels {
   list(): Promise<readonly CountedLabel[]>;
   /** Errors: label_not_found. */
@@ -49,12 +57,9 @@ export interface Labels {
   addHosts(name: string, hostRefs: readonly string[]): Promise<MembersChange>;
   removeHosts(name: string, hostRefs: readonly string[]): Promise<MembersChange>;
   /** Answers the profiles that lost it. Errors: label_not_found, conflict naming the profiles that aim by it. */
-  delete(name: string, options?: DeleteOptions): Promise<readonly ProfileUse[]>;
+  delete(name: string, options?: DeleteOptions): Promise<LabelDeletion>;
   /** What `delete` would do, with the same errors. */
-  planDelete(
-    name: string,
-    options: DeleteOptions,
-  ): Promise<{ readonly detached: readonly ProfileUse[]; readonly plan: Preview }>;
+  planDelete(name: string, options: DeleteOptions): Promise<LabelDeletion & { readonly plan: Preview }>;
 }
 
 const MAX_HOSTS_PER_CALL = 100_000;
@@ -65,9 +70,13 @@ const MAX_EVALUATED = 500;
 export function createLabels(deps: LabelsDeps): Labels {
   const { store, unitOfWork, clock, wakeAfter } = deps;
 
+  async function notFound(name: string, tx?: Tx): Promise<EspalierError> {
+    return labelNotFound(name, await store.names(tx));
+  }
+
   async function manual(tx: Tx, name: string): Promise<Label> {
     const label = await store.byName(tx, name);
-    if (label === undefined) throw notFound(name);
+    if (label === undefined) throw await notFound(name, tx);
     if (label.kind !== 'manual') {
       throw new EspalierError(
         'conflict',
@@ -121,18 +130,18 @@ export function createLabels(deps: LabelsDeps): Labels {
   async function detach(tx: Tx, name: string, options: DeleteOptions, now: Date): Promise<Detached> {
     await store.raiseEpoch(tx);
     const label = await store.byName(tx, name);
-    if (label === undefined) throw notFound(name);
+    if (label === undefined) throw await notFound(name, tx);
     const users = await store.usedBy(tx, label.id);
     if (users.length > 0 && !options.detach) throw inUse(users);
     if (users.length > 0) await store.detach(tx, label.id, now);
-    return { labelId: label.id, users };
+    return { labelId: label.id, users, once: await store.onceUsedBy(tx, label.id) };
   }
 
   return {
     list: () => store.list(),
     async get(name) {
       const view = await store.view(name);
-      if (view === undefined) throw notFound(name);
+      if (view === undefined) throw await notFound(name);
       return view;
     },
     async create({ name, ...written }) {
@@ -153,7 +162,7 @@ export function createLabels(deps: LabelsDeps): Labels {
       return unitOfWork.run(async (tx) => {
         const epoch = await store.raiseEpoch(tx);
         const before = await store.byName(tx, name);
-        if (before === undefined) throw notFound(name);
+        if (before === undefined) throw await notFound(name, tx);
         const source = sourceAfter(before, written);
         const isOther = JSON.stringify(source) !== JSON.stringify(sourceIn(before));
         const change = {
@@ -186,18 +195,18 @@ export function createLabels(deps: LabelsDeps): Labels {
     delete: (name, options = { detach: false }) =>
       unitOfWork.run(async (tx) => {
         const now = clock.now();
-        const { labelId, users } = await detach(tx, name, options, now);
+        const { labelId, users, once } = await detach(tx, name, options, now);
         await store.drop(tx, labelId, now);
         await store.markTeams(tx, teamsOf(users), 'label', now);
         wakeAfter(tx);
-        return users;
+        return { detached: users, once };
       }),
     async planDelete(name, options) {
-      const { users, rows } = await rehearse(unitOfWork, async (tx) => ({
+      const { users, once, rows } = await rehearse(unitOfWork, async (tx) => ({
         ...(await detach(tx, name, options, clock.now())),
         rows: await deps.catalogueRows(tx),
       }));
-      return { detached: users, plan: await deps.preview({ rows, teamIds: teamsOf(users) }) };
+      return { detached: users, once, plan: await deps.preview({ rows, teamIds: teamsOf(users) }) };
     },
   };
 }
@@ -205,6 +214,7 @@ export function createLabels(deps: LabelsDeps): Labels {
 interface Detached {
   readonly labelId: number;
   readonly users: readonly ProfileUse[];
+  readonly once: readonly ProfileUse[];
 }
 
 function teamsOf(users: readonly ProfileUse[]): readonly number[] {
@@ -243,10 +253,6 @@ function inUse(users: readonly ProfileUse[]): EspalierError {
     .map((use) => `${use.name} (${use.identifier}, team ${use.team})`)
     .join(', ');
   return new EspalierError('conflict', `the label is used by ${users.length} profiles: ${some}`, {
-    fix: '?detach=true takes it out of their targets first; with &dry_run=true the answer is what that would do.',
+    fix: 'detach=true takes it out of their targets first; with dry_run=true the answer is what that would do.',
   });
-}
-
-function notFound(name: string): EspalierError {
-  return new EspalierError('label_not_found', `there is no label named ${JSON.stringify(name)}`);
 }

@@ -34,6 +34,8 @@ export interface HostStore {
   find(ref: string): Promise<Host | undefined>;
   /** Which of the names in this query nobody has; undefined where both exist. */
   unknownFilter(query: Pick<HostQuery, 'team' | 'label'>): Promise<'team' | 'label' | undefined>;
+  /** Of every label, for a name that was misspelt. */
+  labelNames(): Promise<readonly string[]>;
   /** The host with this hardware UUID (or UDID), else one with this serial number and no UUID at all; row locked. */
   match(tx: Tx, hardware: Hardware): Promise<string | undefined>;
   /** Whoever makes a host of this hardware next waits until this unit of work ends: two reports of one Mac make one host. */
@@ -89,6 +91,10 @@ export interface LabelStore {
   retain(tx: Tx, labelId: number, hostIds: readonly string[], now: Date): Promise<number>;
   /** Live profiles that name this label. */
   usedBy(tx: Tx, labelId: number): Promise<readonly ProfileUse[]>;
+  /** Deleted profiles that named it and can be restored. */
+  onceUsedBy(tx: Tx, labelId: number): Promise<readonly ProfileUse[]>;
+  /** Of every label, for a name that was misspelt. */
+  names(tx?: Tx): Promise<readonly string[]>;
   /** Takes the label out of the targets of every live profile. */
   detach(tx: Tx, labelId: number, now: Date): Promise<void>;
   drop(tx: Tx, labelId: number, now: Date): Promise<void>;

@@ -129,6 +129,6 @@ function exists(name: string): EspalierError {
 
 function notFound(name: string): EspalierError {
   return new EspalierError('team_not_found', `there is no team named ${JSON.stringify(name)}`, {
-    fix: 'Create it with POST /api/v1/teams, or name one that GET /api/v1/teams lists.',
+    fix: 'Make it first (`espalier team create`), or name one that exists (`espalier get teams`).',
   });
 }

@@ -103,9 +103,21 @@ function checked<Shape extends z.ZodType>(value: unknown, shape: Shape, what: st
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') ?? '';
-  throw new EspalierError('request_malformed', `${path === '' ? what : path}: ${issue?.message ?? 'not valid'}`, {
+  const said = issue === undefined ? 'not valid' : plainly(issue);
+  throw new EspalierError('request_malformed', `${path === '' ? what : path}: ${said}`, {
     ...(path === '' ? {} : { place: { path } }),
   });
+}
+
+/** The checker's own words for what people get wrong most are not for people. */
+function plainly(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'too_small' && issue.origin === 'string')
+    return issue.minimum === 1 ? 'is empty' : `has fewer than ${issue.minimum} characters`;
+  if (issue.code === 'too_big' && issue.origin === 'string') return `has more than ${issue.maximum} characters`;
+  if (issue.code === 'too_big' && issue.origin === 'array') return `has more than ${issue.maximum} entries`;
+  if (issue.code === 'unrecognized_keys')
+    return `there is no ${issue.keys.map((key) => JSON.stringify(key)).join(', ')} here`;
+  return issue.message;
 }
 
 /** A whole number in a path. Errors: the given not-found code, because no such thing can exist. */

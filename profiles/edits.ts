@@ -13,7 +13,7 @@ import {
   type TargetsPatch,
   targetsIn,
 } from './targets.ts';
-import type { ChangeKind, Finding } from './types.ts';
+import type { ChangeKind, Finding, LabelRef } from './types.ts';
 
 export interface ProfilePatch extends TargetsPatch {
   readonly name?: string;
@@ -59,10 +59,28 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
     return profile;
   }
 
+  /** A version that this profile has not; it may be one of the profile it was before its PayloadScope changed. */
+  async function noVersion(tx: Tx, profile: LiveProfile, versionId: number): Promise<EspalierError> {
+    const owner = await store.ownerOf(tx, versionId);
+    const other = owner === undefined ? undefined : await store.find(tx, owner);
+    const detail = `there is no profile ${profile.id} with a version ${versionId}`;
+    if (other?.teamId !== profile.teamId || other.identifier !== profile.identifier)
+      return new EspalierError('profile_not_found', detail);
+    return new EspalierError(
+      'profile_not_found',
+      `${detail}: it is a version of profile ${other.id}, which was ${other.identifier} on the ${other.channel} channel`,
+      {
+        fix: `Upload it again, and the profile moves back to that channel: \`espalier profile download ${other.id} ${versionId} FILE\`, then \`espalier profile upload FILE\`.`,
+      },
+    );
+  }
+
   async function namedTargets(tx: Tx, profile: LiveProfile): Promise<NamedTargets> {
     const ids = [...profile.includeLabelIds, ...profile.excludeLabelIds];
     const names = new Map((await store.labelsOf(tx, ids)).map(({ id, name }) => [id, name]));
-    const named = (labels: readonly number[]) => labels.map((id) => names.get(id) ?? gone(profile, id));
+    const missing = ids.filter((id) => !names.has(id));
+    if (missing.length > 0) throw gone(profile, missing, await store.goneLabels(tx, missing));
+    const named = (labels: readonly number[]) => labels.flatMap((id) => names.get(id) ?? []);
     return {
       includeMode: profile.includeMode,
       includeLabels: named(profile.includeLabelIds),
@@ -128,8 +146,7 @@ export function createEdits({ store, carryOut }: { store: ProfileStore; carryOut
       carryOut(async (tx, now) => {
         const profile = await locked(tx, profileId, false);
         const version = await store.versionOf(tx, profileId, versionId);
-        if (version === undefined)
-          throw new EspalierError('profile_not_found', `there is no profile ${profileId} with a version ${versionId}`);
+        if (version === undefined) throw await noVersion(tx, profile, versionId);
         if (versionId === profile.versionId) return worked(profile, 'unchanged');
         const after = { ...profile, versionId };
         const change = { name: profile.name, versionId, ...targetsIn(profile) };
@@ -164,8 +181,15 @@ function taken(profile: LiveProfile, other: LiveProfile): EspalierError {
   );
 }
 
-function gone(profile: LiveProfile, labelId: number): never {
-  throw new EspalierError('label_not_found', `label ${labelId}, by which ${profile.identifier} aimed, is gone`, {
-    fix: 'Say in the request what it shall aim at: {"include": "none"} for everyone, or labels.',
+function gone(profile: LiveProfile, ids: readonly number[], known: readonly LabelRef[]): EspalierError {
+  const names = new Map(known.map(({ id, name }) => [id, name]));
+  const said = ids.map((id) => {
+    const name = names.get(id);
+    return name === undefined ? `a label whose name was not kept (id ${id})` : `the label ${JSON.stringify(name)}`;
   });
+  return new EspalierError(
+    'label_not_found',
+    `${profile.identifier} aimed by ${said.join(' and ')}, and that is gone`,
+    { fix: 'Say what it shall aim at instead: include none for everyone, or labels and exclude_labels that exist.' },
+  );
 }

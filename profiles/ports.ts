@@ -96,6 +96,10 @@ export interface ProfileStore {
   labels(tx: Tx, names: readonly string[]): Promise<readonly LabelRef[]>;
   /** Which of these labels exist. */
   labelsOf(tx: Tx, ids: readonly number[]): Promise<readonly LabelRef[]>;
+  /** Of every label, for a name that was misspelt. */
+  labelNames(tx: Tx): Promise<readonly string[]>;
+  /** What deleted labels were called; one that was deleted before names were kept is missing. */
+  goneLabels(tx: Tx, ids: readonly number[]): Promise<readonly LabelRef[]>;
   /** Every live profile of the team, by id. */
   live(tx: Tx, teamId: number): Promise<readonly LiveProfile[]>;
   /** One profile, deleted or not. */
@@ -106,6 +110,8 @@ export interface ProfileStore {
   addVersion(tx: Tx, profileId: number, version: NewVersion, now: Date): Promise<number>;
   /** Whether the profile has such a version; undefined where not. */
   versionOf(tx: Tx, profileId: number, versionId: number): Promise<ProfileVersion | undefined>;
+  /** Whose version it is. */
+  ownerOf(tx: Tx, versionId: number): Promise<number | undefined>;
   /** Versions of other content that a Mac could not tell from this one. */
   sharesWitness(tx: Tx, slotId: number, witnessUuid: string, versionId: number): Promise<boolean>;
   /** With a line of history. */

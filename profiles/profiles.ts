@@ -44,8 +44,8 @@ export interface Profiles extends Edits {
   /** The whole set of a team. Errors: profile_invalid (with the findings of every entry), conflict, request_malformed. */
   readonly replaceSet: ReplaceSet;
   list(teamId: number | undefined, deleted?: boolean): Promise<readonly Profile[]>;
-  /** Errors: profile_not_found. */
-  get(profileId: number): Promise<ProfileWithVersions>;
+  /** A live one, or a deleted one too. Errors: profile_not_found. */
+  get(profileId: number, deleted?: boolean): Promise<ProfileWithVersions>;
   /** The bytes as they were uploaded. Errors: profile_not_found. */
   original(profileId: number, versionId: number): Promise<Buffer>;
   /** Between two versions of one profile, as they were uploaded. Errors: profile_not_found. */
@@ -116,8 +116,8 @@ export function createProfiles(deps: ProfilesDeps): Profiles {
     replaceSet: createReplaceSet({ ...deps, carryOut, readOlder }),
     ...createEdits({ store, carryOut }),
     list: (teamId, deleted = false) => store.list({ teamId, deleted }),
-    async get(profileId) {
-      const profile = await store.get(profileId);
+    async get(profileId, deleted = false) {
+      const profile = await store.get(profileId, deleted);
       if (profile === undefined) throw new EspalierError('profile_not_found', `there is no profile ${profileId}`);
       return profile;
     },

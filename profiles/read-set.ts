@@ -1,6 +1,7 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import { EspalierError } from '../core/errors.ts';
+import { noSuchLabel } from '../core/label-not-found.ts';
 import type { UnitOfWork } from '../core/tx.ts';
 import { repeated } from './decide-set.ts';
 import type { SignedDelivery } from './deliver.ts';
@@ -36,7 +37,7 @@ export interface ReadEntry {
 }
 
 export interface ReadSetDeps extends PrepareDeps {
-  readonly store: Pick<ProfileStore, 'labels'>;
+  readonly store: Pick<ProfileStore, 'labels' | 'labelNames'>;
   readonly unitOfWork: UnitOfWork;
   readonly clock: Clock;
 }
@@ -54,8 +55,11 @@ export async function readSet(
   now: Date,
 ): Promise<readonly ReadEntry[]> {
   const names = entries.flatMap(({ targets }) => [...targets.includeLabels, ...targets.excludeLabels]);
-  const labels = await deps.unitOfWork.run((tx) => deps.store.labels(tx, [...new Set(names)]));
-  const known = new Set(labels.map(({ name }) => name));
+  const asked = [...new Set(names)];
+  const known = await deps.unitOfWork.run(async (tx) => {
+    const found = new Set((await deps.store.labels(tx, asked)).map(({ name }) => name));
+    return asked.length === found.size ? found : new Set([...found, ...(await deps.store.labelNames(tx))]);
+  });
   const read: { one: Read | undefined; prepared: Prepared | undefined; findings: Finding[] }[] = [];
   for (const entry of entries) {
     read.push(readEntry(entry, known, deps, now));
@@ -109,7 +113,7 @@ function readEntry(entry: SetEntry, labels: ReadonlySet<string>, deps: PrepareDe
 function targetFindings(targets: NamedTargets, labels: ReadonlySet<string>): Finding[] {
   const findings = [...targets.includeLabels, ...targets.excludeLabels]
     .filter((name) => !labels.has(name))
-    .map((name) => said('label_not_found', `there is no label named ${JSON.stringify(name)}`));
+    .map((name) => said('label_not_found', noSuchLabel(name, [...labels])));
   try {
     checkTargets(targets);
   } catch (error) {

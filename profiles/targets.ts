@@ -1,4 +1,5 @@
 import { EspalierError } from '../core/errors.ts';
+import { labelNotFound } from '../core/label-not-found.ts';
 import type { Tx } from '../core/tx.ts';
 import type { ProfileStore, StoredTargets } from './ports.ts';
 import type { IncludeMode } from './types.ts';
@@ -86,14 +87,16 @@ export function patched(now: NamedTargets, patch: TargetsPatch): NamedTargets {
 
 /** Names to ids; ids ascend, since their order means nothing. Errors: label_not_found. */
 export async function storedTargets(
-  store: Pick<ProfileStore, 'labels'>,
+  store: Pick<ProfileStore, 'labels' | 'labelNames'>,
   tx: Tx,
   named: NamedTargets,
 ): Promise<StoredTargets> {
   const names = [...named.includeLabels, ...named.excludeLabels];
   const found = new Map((names.length === 0 ? [] : await store.labels(tx, names)).map(({ name, id }) => [name, id]));
+  const missing = names.find((name) => !found.has(name));
+  if (missing !== undefined) throw labelNotFound(missing, await store.labelNames(tx));
   const ids = (labels: readonly string[]): number[] =>
-    labels.map((name) => found.get(name) ?? refuse(name)).sort((a, b) => a - b);
+    labels.flatMap((name) => found.get(name) ?? []).sort((a, b) => a - b);
   return {
     includeMode: named.includeMode,
     includeLabelIds: ids(named.includeLabels),
@@ -132,8 +135,4 @@ export function targetsIn({
 
 function sorted(ids: readonly number[]): number[] {
   return [...ids].sort((a, b) => a - b);
-}
-
-function refuse(name: string): never {
-  throw new EspalierError('label_not_found', `there is no label named ${JSON.stringify(name)}`);
 }

@@ -1,6 +1,7 @@
 import { Router } from 'express';
 import { z } from 'zod';
 import { EspalierError } from '../../core/errors.ts';
+import { hostDisplayName } from '../../core/host-name.ts';
 import type { Inventory } from '../../hosts/inventory.ts';
 import type { Host, LabelDetail } from '../../hosts/types.ts';
 import type { EnrollmentView } from '../../mdm/types.ts';
@@ -102,7 +103,7 @@ export function hostRoutes({ inventory, reads, enrollmentsOfHost, teamId }: Host
       const host = await inventory.get(segment(call, 'host'));
       const identifier = segment(call, 'identifier');
       const pairs = await reads.why(host.id, identifier);
-      return json(200, { host: host.name || host.id, identifier, channels: pairs.map(renderedPair) });
+      return json(200, { host: hostDisplayName(host), identifier, channels: pairs.map(renderedPair) });
     }),
   );
   return router;
@@ -114,6 +115,7 @@ function rendered(host: Host) {
     udid: host.udid ?? null,
     serial_number: host.serialNumber ?? null,
     name: host.name,
+    display_name: hostDisplayName(host),
     model: host.model,
     product_name: host.productName,
     os_version: host.osVersion,

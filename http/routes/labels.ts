@@ -1,6 +1,6 @@
 import { Router } from 'express';
 import { z } from 'zod';
-import type { Labels, MembersChange } from '../../hosts/labels.ts';
+import type { LabelDeletion, Labels, MembersChange } from '../../hosts/labels.ts';
 import type { CountedLabel, Label, LabelView, ProfileUse } from '../../hosts/types.ts';
 import { json } from '../answer.ts';
 import { type ApiCall, api, jsonBody, namesOf, queryOfShape, segment } from '../api.ts';
@@ -56,11 +56,10 @@ export function labelRoutes({ labels }: { labels: Labels }): Router {
       const query = queryOfShape(call, Deletion);
       const options = { detach: query.detach === 'true' };
       if (query.dry_run === 'true') {
-        const { detached, plan } = await labels.planDelete(name, options);
-        return json(200, { dry_run: true, name, detached: detached.map(renderedUse), plan: renderedPlan(plan) });
+        const { plan, ...deletion } = await labels.planDelete(name, options);
+        return json(200, { dry_run: true, name, ...renderedDeletion(deletion), plan: renderedPlan(plan) });
       }
-      const detached = await labels.delete(name, options);
-      return json(200, { name, outcome: 'deleted', detached: detached.map(renderedUse) });
+      return json(200, { name, outcome: 'deleted', ...renderedDeletion(await labels.delete(name, options)) });
     }),
   );
   return router;
@@ -90,6 +89,10 @@ function renderedView({ label, counts, total, filled, evaluatedAt, errors, profi
     errors: errors.map((error) => ({ host_id: error.hostId, host_name: error.hostName, message: error.message })),
     profiles: profiles.map(renderedUse),
   };
+}
+
+function renderedDeletion({ detached, once }: LabelDeletion) {
+  return { detached: detached.map(renderedUse), deleted_profiles: once.map(renderedUse) };
 }
 
 function renderedUse({ id, identifier, name, team, role }: ProfileUse) {

@@ -27,6 +27,7 @@ const Upload = z.strictObject({
   ...CHANGE,
 });
 const TARGETING = ['include', 'label', 'exclude_label', 'min_os', 'max_os'];
+const One = z.strictObject({ deleted: Flag.default(false) });
 const List = z.strictObject({ team: z.string().optional(), deleted: Flag.default(false) });
 const Patch = z
   .strictObject({
@@ -102,8 +103,9 @@ export function profileRoutes({ profiles, counters, teams }: ProfileRoutes): Rou
   );
   router.get(
     '/profiles/:id',
-    api('apiRead', [], async (call) => {
-      const profile = await profiles.get(idOf(call, 'id'));
+    api('apiRead', namesOf(One), async (call) => {
+      const { deleted } = queryOfShape(call, One);
+      const profile = await profiles.get(idOf(call, 'id'), deleted);
       const { asOf, rendered } = await withCounts([profile]);
       const versions = profile.versions.map((version) => renderedVersion(version, asOf));
       const changes = profile.changes.map(renderedChange);

@@ -1,5 +1,6 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { hostDisplayName } from '../../core/host-name.ts';
 import type { Inventory } from '../../hosts/inventory.ts';
 import type { ReconcilerActions, ResentPair } from '../../reconciler/actions.ts';
 import { IN_SCOPE_STATES } from '../../reconciler/count.ts';
@@ -68,7 +69,7 @@ export function stateRoutes({ inventory, reads, actions }: StateRoutes): Router 
       const host = await inventory.get(segment(call, 'host'));
       const identifier = segment(call, 'identifier');
       const resent = await actions.resend(host.id, identifier, channel);
-      return json(202, { host: host.name || host.id, identifier, channels: resent.map(renderedResent) });
+      return json(202, { host: hostDisplayName(host), identifier, channels: resent.map(renderedResent) });
     }),
   );
   return router;

@@ -102,7 +102,7 @@ describe('apply', () => {
     write('wifi.mobileconfig', mobileconfig('wifi', 1));
     await apply(client, folder, { team });
     rmSync(path.join(folder, 'wifi.mobileconfig'));
-    await expect(apply(client, folder, { team })).rejects.toThrow('allow_empty');
+    await expect(apply(client, folder, { team })).rejects.toThrow('--allow-empty');
     await expect(apply(client, folder, { team, allowEmpty: true, maxRemovals: 0 })).rejects.toThrow('1 of 1 profiles');
     expect((await apply(client, folder, { team, allowEmpty: true })).said).toContain('1 deleted');
   });

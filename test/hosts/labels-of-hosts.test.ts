@@ -478,7 +478,7 @@ eachDatabase((kind, open) => {
         profiles: [{ name: profile, role: 'include', team: 'Default' }],
       });
       await queued();
-      expect(await labels().delete(name, { detach: true })).toMatchObject([{ name: profile }]);
+      expect(await labels().delete(name, { detach: true })).toMatchObject({ detached: [{ name: profile }], once: [] });
       const { rows } = await sql`select include_mode, include_label_ids from profile where name = ${profile}`.execute(
         db.read,
       );
