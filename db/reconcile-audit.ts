@@ -2,37 +2,61 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { AuditPage, AuditRow } from '../reconciler/ports.ts';
-import type { Platform } from '../reconciler/types.ts';
+import type { Fingerprint, Platform } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
 import { LABELS_DIFFER, labelTruth } from './label-copies.ts';
-import { boolean, int4, int4Array, int8, packed, text, timestamptz } from './packed.ts';
+import { int4, int4Array, int8, packed, text, timestamptz } from './packed.ts';
 import { idList, USER_ENROLLMENT } from './reconcile-rows.ts';
 
-/** A row as the audit reads it; without a team there is none. */
-type PageRow = Omit<AuditRow, 'teamId'> & { readonly teamId: number | undefined; readonly suspect: boolean };
+/** Yes and no of a row, in one number: each column of its own costs as much as a value. */
+const USER = 1;
+const USER_ENROLLED = 2;
+const ACTUAL_KNOWN = 4;
+/** Only whether rows came matters here. */
+const ROWS_CAME = 8;
+const HAS_OPS = 16;
+const SUSPECT = 32;
 
-const PAGE = packed<PageRow>(
+interface PageColumns {
+  readonly enrollment: number;
+  /** Undefined: there is no row. */
+  readonly team: number | undefined;
+  readonly flags: number;
+  readonly platform: Platform;
+  readonly os: string;
+  readonly labels: readonly number[];
+  readonly epoch: number;
+  readonly unknown: readonly number[] | undefined;
+  readonly fingerprint: Fingerprint;
+  readonly osquery_at: Date | undefined;
+  readonly profile_list_at: Date | undefined;
+}
+
+const PAGE = packed<PageColumns>(
   {
     enrollment: int8,
-    teamId: int4,
-    channel: (bytes, at) => (boolean(bytes, at, 1) ? 'user' : 'device'),
-    userEnrollment: boolean,
+    team: int4,
+    flags: int4,
     platform: text as () => Platform,
-    osVersion: text,
-    labelIds: int4Array,
-    labelEpoch: int8,
-    unknownLabelIds: int4Array,
+    os: text,
+    labels: int4Array,
+    epoch: int8,
+    unknown: int4Array,
     fingerprint: (bytes, at) => ({ high: bytes.readInt32BE(at), low: bytes.readInt32BE(at + 4) }),
-    actualKnown: boolean,
-    osqueryAt: timestamptz,
-    // Only whether rows came matters here.
-    osqueryState: (bytes, at) => (boolean(bytes, at, 1) ? 'rows' : 'never'),
-    profileListAt: timestamptz,
-    hasOps: boolean,
-    suspect: boolean,
+    osquery_at: timestamptz,
+    profile_list_at: timestamptz,
   },
   undefined,
 );
+
+const flag = (holds: RawBuilder<unknown>, bit: number) => sql`case when ${holds} then ${sql.lit(bit)} else 0 end`;
+
+/** Both lists of labels are without repetition, so the same number and all of them is the same set: no sorting. */
+const DIFFERS = sql`
+  r.enrollment_id is null or r.team_id <> h.team_id or r.label_epoch <> coalesce(l.label_epoch, 0)
+  or r.unknown_label_ids <> coalesce(l.unknown_label_ids, '{}')
+  or cardinality(r.label_ids) <> coalesce(cardinality(m.label_ids), 0)
+  or not r.label_ids @> coalesce(m.label_ids, '{}')`;
 
 /**
  * One statement, one snapshot: rows, the epoch they belong to, and whose copies of team and labels differ from their
@@ -42,16 +66,12 @@ const PAGE = packed<PageRow>(
 export async function auditPage(executor: Executor, low: EnrollmentRef, high: EnrollmentRef): Promise<AuditPage> {
   const { rows } = await sql<{ epoch: number; packed: Buffer | null }>`
     select (select epoch from catalogue) as epoch, ${PAGE.of('t')} as packed from (
-      select e.id as "enrollment", r.team_id as "teamId", e.channel = 'user' as "channel",
-        ${USER_ENROLLMENT} as "userEnrollment", h.platform as "platform", h.os_version as "osVersion",
-        r.label_ids as "labelIds", r.label_epoch as "labelEpoch", r.unknown_label_ids as "unknownLabelIds",
-        r.applied_fp as "fingerprint", r.actual_known as "actualKnown", r.osquery_at as "osqueryAt",
-        r.osquery_state = 'rows' as "osqueryState", r.profile_list_at as "profileListAt", r.op_count > 0 as "hasOps",
-        r.enrollment_id is null or r.team_id <> h.team_id or r.label_epoch <> coalesce(l.label_epoch, 0)
-          or r.unknown_label_ids <> coalesce(l.unknown_label_ids, '{}')
-          -- Both without repetition, so the same number and all of them is the same set: no sorting.
-          or cardinality(r.label_ids) <> coalesce(cardinality(m.label_ids), 0)
-          or not r.label_ids @> coalesce(m.label_ids, '{}') as suspect
+      select e.id as enrollment, r.team_id as team,
+        ${flag(sql`e.channel = 'user'`, USER)} | ${flag(USER_ENROLLMENT, USER_ENROLLED)}
+          | ${flag(sql`r.actual_known`, ACTUAL_KNOWN)} | ${flag(sql`r.osquery_state = 'rows'`, ROWS_CAME)}
+          | ${flag(sql`r.op_count > 0`, HAS_OPS)} | ${flag(DIFFERS, SUSPECT)} as flags,
+        h.platform, h.os_version as os, r.label_ids as labels, r.label_epoch as epoch,
+        nullif(r.unknown_label_ids, '{}') as unknown, r.applied_fp as fingerprint, r.osquery_at, r.profile_list_at
       from enrollment e
       cross join lateral (select h.team_id, h.platform, h.os_version from host h where h.id = e.host_id offset 0) h
       left join recon r on r.enrollment_id = e.id and r.enrollment_id >= ${low} and r.enrollment_id < ${high}
@@ -66,8 +86,31 @@ export async function auditPage(executor: Executor, low: EnrollmentRef, high: En
   return {
     epoch: rows[0]?.epoch ?? 0,
     hosts: all.length,
-    rows: all.filter((row): row is PageRow & { teamId: number } => row.teamId !== undefined),
-    suspects: all.flatMap((row) => (row.suspect ? [row.enrollment] : [])),
+    rows: all.flatMap((row) => (row.team === undefined ? [] : [rowOf(row, row.team)])),
+    suspects: all.flatMap((row) => ((row.flags & SUSPECT) === 0 ? [] : [row.enrollment])),
+  };
+}
+
+const NO_LABELS: readonly number[] = [];
+
+function rowOf(row: PageColumns, teamId: number): AuditRow {
+  const { flags } = row;
+  return {
+    enrollment: row.enrollment,
+    teamId,
+    channel: (flags & USER) === 0 ? 'device' : 'user',
+    userEnrollment: (flags & USER_ENROLLED) !== 0,
+    platform: row.platform,
+    osVersion: row.os,
+    labelIds: row.labels,
+    labelEpoch: row.epoch,
+    unknownLabelIds: row.unknown ?? NO_LABELS,
+    fingerprint: row.fingerprint,
+    actualKnown: (flags & ACTUAL_KNOWN) !== 0,
+    osqueryAt: row.osquery_at,
+    osqueryState: (flags & ROWS_CAME) === 0 ? 'never' : 'rows',
+    profileListAt: row.profile_list_at,
+    hasOps: (flags & HAS_OPS) !== 0,
   };
 }
 

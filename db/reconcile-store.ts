@@ -24,7 +24,7 @@ const PGLITE = {
 };
 const POSTGRES = {
   batchLimit: 2000,
-  batchTargetMs: 500,
+  batchTargetMs: 250,
   batchesAtOnce: 2,
   auditPageKeys: 5000,
   auditPagesAhead: 2,

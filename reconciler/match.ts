@@ -61,11 +61,26 @@ function compile(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): M
   const standing = new Uint8Array(places.size);
   const answers = new Uint8Array(profiles.length);
   const answersByKind = kindTable(profiles);
+  const known = compileKnown(profiles, conditional, places.size);
+  const placeOf = (labelId: number | undefined): number => places.get(labelId as number) ?? -1;
 
-  function stand(labelIds: readonly number[], as: number): void {
+  /** Answers whether one of these labels is named here. */
+  function stand(labelIds: readonly number[], as: number): boolean {
+    let named = false;
     for (let index = 0; index < labelIds.length; index += 1) {
-      const place = places.get(labelIds[index] as number);
-      if (place !== undefined) standing[place] = as;
+      const place = placeOf(labelIds[index]);
+      if (place < 0) continue;
+      standing[place] = as;
+      named = true;
+    }
+    return named;
+  }
+
+  function matchUnknown(): void {
+    for (const { index, mode, include, exclude } of conditional) {
+      let answer = mode === 'none' ? YES : mode === 'any' ? best(include, standing) : worst(include, standing);
+      if (answer !== NO) answer = lessExcluded(answer, best(exclude, standing));
+      answers[index] = answer;
     }
   }
 
@@ -75,23 +90,78 @@ function compile(catalogue: Catalogue, profiles: readonly CatalogueProfile[]): M
     match(subject) {
       standing.fill(NO);
       stand(subject.labelIds, YES);
+      let open = false;
       for (const { place, epoch } of timed) {
         if (epoch <= subject.labelEpoch) break;
         standing[place] = UNKNOWN;
+        open = true;
       }
-      stand(subject.unknownLabelIds, UNKNOWN);
+      if (stand(subject.unknownLabelIds, UNKNOWN)) open = true;
       answers.fill(YES);
-      for (const { index, mode, include, exclude } of conditional) {
-        let answer = mode === 'none' ? YES : mode === 'any' ? best(include, standing) : worst(include, standing);
-        if (answer !== NO) answer = lessExcluded(answer, best(exclude, standing));
-        answers[index] = answer;
-      }
+      if (open) matchUnknown();
+      else known(subject.labelIds, placeOf, answers);
       const kinds = answersByKind(subject);
       if (kinds !== undefined)
         for (let index = 0; index < answers.length; index += 1)
           if (answers[index] !== NO) answers[index] = Math.min(answers[index] as number, kinds[index] as number);
       return answers;
     },
+  };
+}
+
+type Known = (
+  labelIds: readonly number[],
+  placeOf: (labelId: number | undefined) => number,
+  answers: Uint8Array,
+) => void;
+
+/** Where no label is unknown: from the few labels of a host to the few profiles that name them, and not the other way. */
+function compileKnown(
+  profiles: readonly CatalogueProfile[],
+  conditional: readonly Conditional[],
+  labels: number,
+): Known {
+  const base = new Uint8Array(profiles.length).fill(YES);
+  /** Labels that must hold: one for any, each of them for all. */
+  const needed = new Uint16Array(profiles.length);
+  const including: number[][] = Array.from({ length: labels }, () => []);
+  const excluding: number[][] = Array.from({ length: labels }, () => []);
+  for (const { index, mode, include, exclude } of conditional) {
+    const distinct = new Set(include);
+    if (mode !== 'none') {
+      base[index] = NO;
+      needed[index] = mode === 'any' ? 1 : distinct.size;
+      for (const place of distinct) including[place]?.push(index);
+    }
+    for (const place of new Set(exclude)) excluding[place]?.push(index);
+  }
+  const left = new Uint16Array(profiles.length);
+
+  function each(
+    labelIds: readonly number[],
+    placeOf: Parameters<Known>[1],
+    lists: number[][],
+    act: (index: number) => void,
+  ) {
+    for (let at = 0; at < labelIds.length; at += 1) {
+      const place = placeOf(labelIds[at]);
+      if (place < 0) continue;
+      const list = lists[place] as number[];
+      for (let item = 0; item < list.length; item += 1) act(list[item] as number);
+    }
+  }
+
+  return (labelIds, placeOf, answers) => {
+    answers.set(base);
+    left.set(needed);
+    each(labelIds, placeOf, including, (index) => {
+      const still = left[index] as number;
+      if (still === 1) answers[index] = YES;
+      if (still > 0) left[index] = still - 1;
+    });
+    each(labelIds, placeOf, excluding, (index) => {
+      answers[index] = NO;
+    });
   };
 }
 

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { type Database, openDatabase } from '../../db/database.ts';
 
 /** Milliseconds after which it is a lower bound. */
-export const DIFFERENCE_LIMIT_MS = 60_000;
+export const DIFFERENCE_LIMIT_MS = 180_000;
 
 /** Milliseconds and the number of differing pairs; no count where the limit was met. */
 export async function setDifference(
