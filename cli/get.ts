@@ -56,16 +56,21 @@ export function addGet(program: Command): void {
     .option('--state <state>', 'hosts: verified, verifying, pending, waiting or failed')
     .option('--waiting <reason>', 'hosts where something waits for this')
     .option('--error <code>', 'hosts where something failed with this')
-    .option('--team <name>', 'hosts: of this team; of a profile: the team whose it is')
+    .option('--team <name>', 'hosts, profiles or drift of this team; with --profile: the team whose it is')
     .option('--label <name>', 'hosts with this label')
     .option('--query <text>', 'hosts: part of a name, or the beginning of a serial number or UDID')
     .option('--json', 'as JSON')
     .action(async (what: string, options: Filter & { data: string; json?: boolean }) => {
-      const list = LISTS[what];
-      if (list === undefined) throw new Error(`commander let "${what}" pass`);
-      const { headings, rows, raw } = await list(clientFor(options.data), options);
+      const { headings, rows, raw } = await listOf(clientFor(options.data), what, options);
       console.log(options.json === true ? JSON.stringify(raw, null, 2) : table(headings, rows));
     });
+}
+
+/** Errors: Failure where a filter is not of this list, ApiError. */
+export async function listOf(client: Client, what: string, filter: Filter): Promise<Listing> {
+  const list = LISTS[what];
+  if (list === undefined) throw new Error(`commander let "${what}" pass`);
+  return list(client, filter);
 }
 
 interface Filter extends StateFilter {
@@ -89,10 +94,10 @@ const LISTS: Readonly<Record<string, (client: Client, filter: Filter) => Promise
   hosts: (client, filter) =>
     filter.profile === undefined ? hosts(client, filter) : profileHosts(client, filter.profile, filter),
   profiles,
-  labels,
-  teams,
+  labels: unfiltered('labels', labels),
+  teams: unfiltered('teams', teams),
   drift,
-  status,
+  status: unfiltered('status', status),
 };
 
 async function hosts(client: Client, filter: StateFilter): Promise<Listing> {
@@ -119,12 +124,15 @@ async function hosts(client: Client, filter: StateFilter): Promise<Listing> {
   };
 }
 
-async function drift(client: Client): Promise<Listing> {
+async function drift(client: Client, filter: Filter): Promise<Listing> {
+  refuseOther('drift', filter);
   const all: z.output<typeof DriftItem>[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MAX_PAGES; page += 1) {
     const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-    const { drift: some, next_cursor } = DriftPage.parse(await client.get(`/drift?limit=1000${query}`));
+    const { drift: some, next_cursor } = DriftPage.parse(
+      await client.get(`/drift?limit=1000${queryOf(filter)}${query}`),
+    );
     all.push(...some);
     cursor = next_cursor;
     if (cursor === null) break;
@@ -136,8 +144,25 @@ async function drift(client: Client): Promise<Listing> {
   };
 }
 
-async function profiles(client: Client): Promise<Listing> {
-  const { profiles: all } = z.object({ profiles: z.array(Profile) }).parse(await client.get('/profiles'));
+/** A filter that a list does not have is refused, or it would show more than was asked for. */
+function refuseOther(what: string, { team: _team, ...others }: Filter): void {
+  const names = ['profile', 'state', 'waiting', 'error', 'label', 'query'] as const;
+  const given = names.find((name) => others[name] !== undefined);
+  if (given !== undefined) throw new Failure(`--${given} is for hosts, and not for ${what}`);
+}
+
+function unfiltered(what: string, list: (client: Client) => Promise<Listing>) {
+  return async (client: Client, filter: Filter): Promise<Listing> => {
+    refuseOther(what, filter);
+    if (filter.team !== undefined) throw new Failure(`--team is for hosts, profiles and drift, and not for ${what}`);
+    return list(client);
+  };
+}
+
+async function profiles(client: Client, filter: Filter): Promise<Listing> {
+  refuseOther('profiles', filter);
+  const query = filter.team === undefined ? '' : `?team=${encodeURIComponent(filter.team)}`;
+  const { profiles: all } = z.object({ profiles: z.array(Profile) }).parse(await client.get(`/profiles${query}`));
   const counts = (profile: z.output<typeof Profile>) =>
     Object.entries(profile.counts)
       .filter(([, count]) => count > 0)

@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { Argument, type Command } from 'commander';
 import { clientFor } from './client.ts';
+import { Failure } from './failure.ts';
 import type { ProfileRef } from './profile-ref.ts';
 import {
   diffLines,
@@ -112,6 +113,7 @@ export function addProfile(program: Command): void {
     .option('--data <folder>', 'data folder of the running server', 'espalier-data')
     .action(async (ref: string, version: string, file: string, options: Common) => {
       const bytes = await downloadOf(clientFor(options.data), refOf(ref, options), version);
+      if (existsSync(file)) throw new Failure(`${file} exists already`);
       writeFileSync(file, bytes, { flag: 'wx' });
       console.log(`${bytes.length} bytes are in ${file}.`);
     });

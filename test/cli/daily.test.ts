@@ -5,6 +5,7 @@ import path from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientFor } from '../../cli/client.ts';
+import { listOf } from '../../cli/get.ts';
 import { moveHost } from '../../cli/hosts.ts';
 import { changeMembers, showLabel } from '../../cli/label-requests.ts';
 import { planTable } from '../../cli/plan-table.ts';
@@ -62,6 +63,20 @@ describe('hosts and labels', () => {
     expect(hosts).toMatchObject([{ name: '', display_name: 'C02NAMELESS' }]);
     expect(await moveHost(client, HOST, 'Other')).toBe('C02NAMELESS is in team Other.');
     expect(await moveHost(client, 'C02NAMELESS', 'Default')).toBe('C02NAMELESS is in team Default.');
+  });
+
+  it('get lists hosts by team, label, text and profile, and refuses a filter that a list does not have', async () => {
+    const rows = async (filter: object, what = 'hosts') => (await listOf(client, what, filter)).rows.length;
+    expect((await listOf(client, 'hosts', { team: 'Default' })).rows[0]?.[0]).toBe('C02NAMELESS');
+    expect([await rows({ team: 'Other' }), await rows({ label: 'Kiosk' }), await rows({ query: 'C02' })]).toEqual([
+      0, 0, 1,
+    ]);
+    await uploadOf(client, 'x', mobileconfig('listed'), { team: 'Default' });
+    expect(await rows({ profile: 'com.example.listed' })).toBe(0);
+    expect([await rows({ team: 'Default' }, 'profiles'), await rows({ team: 'Other' }, 'profiles')]).toEqual([1, 0]);
+    await expect(rows({ profile: 'com.example.listed', label: 'Kiosk' })).rejects.toThrow('--profile goes with');
+    await expect(rows({ label: 'Kiosk' }, 'profiles')).rejects.toThrow('--label is for hosts');
+    await expect(rows({ team: 'Default' }, 'labels')).rejects.toThrow('--team is for hosts, profiles and drift');
   });
 
   it('members are added, removed and set; two wishes at once are refused', async () => {
