@@ -55,14 +55,14 @@ export async function hostsOfProfile(client: Client, profile: string, filter: St
     if (cursor === null) break;
   }
   return {
-    headings: ['name', 'channel', 'state', 'since', 'reason', 'id'],
+    headings: ['name', 'channel', 'state', 'since', 'id', 'reason'],
     rows: all.map((one) => [
       one.name,
       one.channel,
       one.waiting === null ? one.state : `${one.state}: ${one.waiting}`,
       one.since ?? '',
-      one.reason,
       one.id,
+      one.reason,
     ]),
     raw: all,
   };

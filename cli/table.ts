@@ -1,6 +1,9 @@
 /** Rows as aligned columns with a heading, for a terminal. Control characters of device names must not reach it (I13). */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const clean = rows.map((row) => row.map((cell) => cut(printable(cell))));
+  const last = headings.length - 1;
+  const clean = rows.map((row) =>
+    row.map((cell, column) => (column === last ? printable(cell) : cut(printable(cell)))),
+  );
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...clean.map((row) => (row[column] ?? '').length)),
   );
@@ -12,7 +15,7 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   return [line(headings.map((heading) => heading.toUpperCase())), ...clean.map(line)].join('\n');
 }
 
-/** Characters of a column; a name may have 255, and the columns after it must stay on the screen. */
+/** Characters of a column but the last: a name may have 255, and the columns after it must stay on the screen. */
 const WIDEST = 60;
 
 function cut(cell: string): string {
