@@ -201,6 +201,11 @@ describe('words', () => {
     expect(short?.length).toBe(long?.length);
   });
 
+  it('the last column is never cut: it is the reason', () => {
+    const sentence = 'why '.repeat(40).trim();
+    expect(table(['a', 'why'], [['x', sentence]])).toContain(sentence);
+  });
+
   it('hold has a legend where a plan holds, and none where it does not', () => {
     const line = (action: string) => ({ host_id: 'h', host_name: 'h', channel: 'device', identifier: 'i', action });
     const plan = (action: string) =>
