@@ -44,7 +44,7 @@ eachDatabase((kind, open) => {
 
   test('a statement error reaches the caller with its SQLSTATE and constraint', async () => {
     const run = db.run((tx) => addTeam(tx, 'Default'));
-    await expect(run).rejects.toMatchObject({ code: '23505', constraint: 'team_name_key', table: 'team' });
+    await expect(run).rejects.toMatchObject({ code: '23505', constraint: 'team_live', table: 'team' });
   });
 
   test('a failed statement that the work catches does not pass for a commit', async () => {
