@@ -47,7 +47,8 @@ type Reads<Row> = { readonly [Name in keyof Row]-?: Read<NonNullable<Row[Name]>>
 export interface Packed<Row> {
   /** All rows of `from` (an alias of the statement) as one bytea; NULL where there are none. Their order is not kept. */
   of(from: string): RawBuilder<unknown>;
-  read(bytes: Buffer | null): Row[];
+  /** One after the other, as they are asked for: what is judged and dropped at once costs the collector nothing. */
+  read(bytes: Buffer | null): Iterable<Row>;
 }
 
 /** The columns that travel, by name, and how they are read; `absent` is what NULL comes out as. */
@@ -56,17 +57,18 @@ export function packed<Row extends object>(columns: Reads<Row>, absent: null | u
   const reads = names.map((name) => columns[name] as Read<unknown>);
 
   /** A record: its number of columns, then type, length (-1: NULL) and value of each. */
-  function readOne(bytes: Buffer, start: number, rows: Row[]): number {
-    let at = start + 4;
-    const row: Record<string, unknown> = {};
-    for (let index = 0; index < reads.length; index += 1) {
-      const length = bytes.readInt32BE(at + 4);
-      at += 8;
-      row[names[index] as string] = length < 0 ? absent : (reads[index] as Read<unknown>)(bytes, at, length);
-      if (length > 0) at += length;
+  function* records(bytes: Buffer | null): Generator<Row> {
+    for (let at = 0; bytes !== null && at < bytes.length; ) {
+      at += 4;
+      const row: Record<string, unknown> = {};
+      for (let index = 0; index < reads.length; index += 1) {
+        const length = bytes.readInt32BE(at + 4);
+        at += 8;
+        row[names[index] as string] = length < 0 ? absent : (reads[index] as Read<unknown>)(bytes, at, length);
+        if (length > 0) at += length;
+      }
+      yield row as Row;
     }
-    rows.push(row as Row);
-    return at;
   }
 
   return {
@@ -74,10 +76,6 @@ export function packed<Row extends object>(columns: Reads<Row>, absent: null | u
       const values = sql.join(names.map((name) => sql.ref(`${from}.${name}`)));
       return sql`string_agg(record_send(row(${values})), '')`;
     },
-    read(bytes) {
-      const rows: Row[] = [];
-      for (let at = 0; bytes !== null && at < bytes.length; ) at = readOne(bytes, at, rows);
-      return rows;
-    },
+    read: records,
   };
 }

@@ -82,12 +82,17 @@ export async function auditPage(executor: Executor, low: EnrollmentRef, high: En
       where e.id >= ${low} and e.id < ${high} and e.state = 'enrolled'
     ) t
   `.execute(executor);
-  const all = PAGE.read(rows[0]?.packed ?? null);
+  const bytes = rows[0]?.packed ?? null;
   return {
     epoch: rows[0]?.epoch ?? 0,
-    hosts: all.length,
-    rows: all.flatMap((row) => (row.team === undefined ? [] : [rowOf(row, row.team)])),
-    suspects: all.flatMap((row) => ((row.flags & SUSPECT) === 0 ? [] : [row.enrollment])),
+    *entries() {
+      for (const row of PAGE.read(bytes))
+        yield {
+          enrollment: row.enrollment,
+          suspect: (row.flags & SUSPECT) !== 0,
+          row: row.team === undefined ? undefined : rowOf(row, row.team),
+        };
+    },
   };
 }
 

@@ -191,9 +191,7 @@ const FULL = packed<ReconColumns>({
 
 /** Ascending. */
 function unpacked(bytes: Buffer | null = null): ReconRow[] {
-  return FULL.read(bytes)
-    .map(reconRowOf)
-    .sort((one, other) => one.enrollment - other.enrollment);
+  return Array.from(FULL.read(bytes), reconRowOf).sort((one, other) => one.enrollment - other.enrollment);
 }
 
 /** Enrolments with their ops and live commands, as they are; ascending. */

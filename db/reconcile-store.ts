@@ -22,11 +22,12 @@ const PGLITE = {
   auditPageKeys: 500,
   auditPagesAhead: 0,
 };
+/** A page's estimate stays below `jit_above_cost`: compiling it would cost more than reading it (measured). */
 const POSTGRES = {
   batchLimit: 2000,
   batchTargetMs: 250,
   batchesAtOnce: 2,
-  auditPageKeys: 5000,
+  auditPageKeys: 3000,
   auditPagesAhead: 2,
 };
 

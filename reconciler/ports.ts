@@ -69,11 +69,15 @@ export interface AuditRow extends QuietRow {
 /** A range of keys as the audit reads it, in one snapshot. */
 export interface AuditPage {
   readonly epoch: number;
-  /** Live enrolments, with or without a row. */
-  readonly hosts: number;
-  readonly rows: readonly AuditRow[];
-  /** Their copies of team or labels differ from the source, or their row is missing. */
-  readonly suspects: readonly EnrollmentRef[];
+  /** Live enrolments, read as they are asked for. */
+  entries(): Iterable<AuditEntry>;
+}
+
+export interface AuditEntry {
+  readonly enrollment: EnrollmentRef;
+  /** Its copies of team or labels differ from the source, or it has no row. */
+  readonly suspect: boolean;
+  readonly row: AuditRow | undefined;
 }
 
 export interface LockedHosts {

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { EnrollmentRef } from '../core/enrollment.ts';
 import type { UnitOfWork } from '../core/tx.ts';
 import { truerFingerprint } from './applied.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -114,16 +115,28 @@ export function createSweep(deps: SweepDeps): Sweep {
 
 async function judge(deps: SweepDeps, page: AuditPage): Promise<Swept> {
   const { store, settings, unitOfWork } = deps;
-  const { rows, suspects } = page;
-  const repaired = suspects.length === 0 ? suspects : await unitOfWork.run((tx) => store.repairCopies(tx, suspects));
   const catalogue = await deps.catalogue.at(page.epoch);
   const now = deps.clock.now();
-  const doubtful = rows.filter((row) => row.hasOps || !isQuiet(catalogue, { row, ops: NO_OPS }, now, settings));
-  const facts = doubtful.length === 0 ? [] : await store.read(doubtful.map((row) => row.enrollment));
+  const suspects: EnrollmentRef[] = [];
+  const doubtful: EnrollmentRef[] = [];
+  let hosts = 0;
+  for (const { enrollment, suspect, row } of page.entries()) {
+    hosts += 1;
+    if (suspect) suspects.push(enrollment);
+    else if (row?.hasOps === true || (row !== undefined && !isQuiet(catalogue, { row, ops: NO_OPS }, now, settings)))
+      doubtful.push(enrollment);
+  }
+  const repaired = suspects.length === 0 ? suspects : await unitOfWork.run((tx) => store.repairCopies(tx, suspects));
+  // Copies that somebody else was just setting right are judged as they are after it.
+  const facts = await readSome(store, [...doubtful, ...suspects]);
   const found = facts.filter((one) => hasPlan(catalogue, one, now, settings));
   const queue = new Set([...repaired, ...found.map(({ row }) => row.enrollment)]);
   if (queue.size > 0) await unitOfWork.run((tx) => store.enqueueUnlessQueued(tx, [...queue], AUDIT, now));
-  return { hosts: page.hosts, repaired: repaired.length, queued: queue.size };
+  return { hosts, repaired: repaired.length, queued: queue.size };
+}
+
+async function readSome(store: ReconcileStore, enrollments: readonly EnrollmentRef[]): Promise<readonly HostFacts[]> {
+  return enrollments.length === 0 ? [] : store.read(enrollments);
 }
 
 /** What cannot be planned is queued too: the tick puts it aside, counted and logged, where it belongs. */

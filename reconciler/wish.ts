@@ -72,14 +72,19 @@ export function isSettled(
   if (ops.length > 0) return false;
   const { profiles, match, fingerprints } = matcherOf(catalogue, row);
   const answers = match(row);
+  if (fingerprints === undefined) {
+    for (const [index, profile] of profiles.entries())
+      if (answers[index] === YES) versionOf(catalogue, profile.versionId);
+    return false;
+  }
   let high = 0;
   let low = 0;
   for (let index = 0; index < answers.length; index += 1) {
-    if (answers[index] === UNKNOWN) return false;
-    if (answers[index] !== YES) continue;
-    if (fingerprints === undefined) versionOf(catalogue, (profiles[index] as CatalogueProfile).versionId);
-    high ^= fingerprints?.[2 * index] ?? 0;
-    low ^= fingerprints?.[2 * index + 1] ?? 0;
+    const answer = answers[index];
+    if (answer === UNKNOWN) return false;
+    if (answer !== YES) continue;
+    high ^= fingerprints[2 * index] as number;
+    low ^= fingerprints[2 * index + 1] as number;
   }
-  return fingerprints !== undefined && high === row.fingerprint.high && low === row.fingerprint.low;
+  return high === row.fingerprint.high && low === row.fingerprint.low;
 }
