@@ -17,9 +17,9 @@ import { writeFacts, writePlans } from './reconcile-write.ts';
 /** PGlite has one session: a device waits as long as a transaction takes (design §5). */
 const PGLITE = {
   batchLimit: 100,
-  batchTargetMs: 40,
+  batchTargetMs: 20,
   batchesAtOnce: 1,
-  auditPageKeys: 500,
+  auditPageKeys: 300,
   auditPagesAhead: 0,
 };
 /** A page's estimate stays below `jit_above_cost`: compiling it would cost more than reading it (measured). */

@@ -50,25 +50,25 @@ export function createDrain(deps: EvaluateDeps, unitOfWork: UnitOfWork, clock: C
     return total;
   }
 
-  /** One unit of work, and the next one's size by how long it took. */
-  async function timed<T>(work: () => Promise<T>, hosts: () => number): Promise<T> {
-    const began = performance.now();
-    const result = await work();
-    if (hosts() * 2 > limit) limit = nextLimit(limit, most, (performance.now() - began) / store.batchTargetMs);
-    return result;
+  /**
+   * The next batch's size by how long this one took from its claim on: waiting for a connection or for one's turn is not
+   * what a smaller batch would shorten.
+   */
+  function learn(claimedAt: number, hosts: number): void {
+    if (hosts * 2 > limit) limit = nextLimit(limit, most, (performance.now() - claimedAt) / store.batchTargetMs);
   }
 
   async function fromQueue(now: Date): Promise<Step> {
     let claim: Claim | undefined;
     try {
-      return await timed(
-        () =>
-          unitOfWork.run(async (tx) => {
-            claim = await store.claim(tx, limit, now);
-            return claim.epoch === undefined ? 'none' : evaluate(deps, tx, claim, now);
-          }),
-        () => claim?.hosts.length ?? 0,
-      );
+      let claimedAt = 0;
+      const done = await unitOfWork.run(async (tx): Promise<Step> => {
+        claim = await store.claim(tx, limit, now);
+        claimedAt = performance.now();
+        return claim.epoch === undefined ? 'none' : evaluate(deps, tx, claim, now);
+      });
+      learn(claimedAt, claim?.hosts.length ?? 0);
+      return done;
     } catch (error) {
       if (claim === undefined || claim.epoch === undefined) throw error;
       deps.log.warn({ err: error, hosts: claim.hosts.length }, 'a batch failed; its enrolments are taken one by one');
@@ -80,15 +80,15 @@ export function createDrain(deps: EvaluateDeps, unitOfWork: UnitOfWork, clock: C
     let turn: WaveTurn | undefined;
     pages += 1;
     try {
-      return await timed(
-        () =>
-          unitOfWork.run(async (tx) => {
-            turn = await store.takeWave(tx, limit, most, pages % OLDEST_EVERY === 0);
-            if (turn.kind === 'none' || turn.kind === 'busy') return turn.kind;
-            return turn.kind === 'cut' ? NOTHING_EVALUATED : evaluate(deps, tx, turn.claim, now);
-          }),
-        () => (turn?.kind === 'page' ? turn.claim.hosts.length : 0),
-      );
+      let claimedAt = 0;
+      const done = await unitOfWork.run(async (tx): Promise<Step> => {
+        turn = await store.takeWave(tx, limit, most, pages % OLDEST_EVERY === 0);
+        claimedAt = performance.now();
+        if (turn.kind === 'none' || turn.kind === 'busy') return turn.kind;
+        return turn.kind === 'cut' ? NOTHING_EVALUATED : evaluate(deps, tx, turn.claim, now);
+      });
+      learn(claimedAt, turn?.kind === 'page' ? turn.claim.hosts.length : 0);
+      return done;
     } catch (error) {
       if (turn?.kind !== 'page') throw error;
       const { page, claim } = turn;
