@@ -6,7 +6,7 @@ import type { Fingerprint, Platform } from '../reconciler/types.ts';
 import type { Executor } from './database.ts';
 import { LABELS_DIFFER, labelTruth } from './label-copies.ts';
 import { int4, int4Array, int8, packed, text, timestamptz } from './packed.ts';
-import { idList, USER_ENROLLMENT } from './reconcile-rows.ts';
+import { idList, USER_ENROLLMENT } from './recon-columns.ts';
 
 /** Yes and no of a row, in one number: each column of its own costs as much as a value. */
 const USER = 1;

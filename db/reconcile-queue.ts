@@ -2,8 +2,8 @@
 import { sql } from 'kysely';
 import type { Claim, ReconcileStore } from '../reconciler/ports.ts';
 import { type Database, type Executor, executorOf } from './database.ts';
+import { idList } from './recon-columns.ts';
 import { queuePage, takeWave } from './recon-wave.ts';
-import { idList } from './reconcile-rows.ts';
 
 type Queue = Pick<
   ReconcileStore,

@@ -3,7 +3,7 @@ import type { EnrollmentRef } from '../core/enrollment.ts';
 import { hostDisplayName } from '../core/host-name.ts';
 import type { CountedHost, HostNames } from '../reconciler/ports.ts';
 import type { Executor } from './database.ts';
-import { idList, type LiteRow, RECON_FROM, RECON_LITE, reconRowOf } from './reconcile-rows.ts';
+import { idList, type LiteRow, RECON_FROM, RECON_LITE, reconRowOf } from './recon-columns.ts';
 
 export async function hostNames(
   executor: Executor,
