@@ -115,7 +115,11 @@ export function pushStore(db: Database): PushStore {
             and coalesce(n.seen_at, e.enrolled_at) < ${silentSince}
             -- 15 min, doubled with each push that stayed without a poll, a day at most.
             and coalesce(s.last_push_at, 'epoch') < ${now}::timestamptz
-                - least(interval '15 minutes' * power(2, least(coalesce(s.silent_pushes, 0), 10)), interval '1 day')
+                - case when coalesce(s.silent_pushes, 0) = 0 and exists (
+                    -- It came when it was called, took a command and was cut off: that it has it, nobody knows.
+                    select from command c where c.enrollment_id = e.id and c.state = 'sent' and c.sent_at < ${silentSince})
+                  then interval '1 minute'
+                  else least(interval '15 minutes' * power(2, least(coalesce(s.silent_pushes, 0), 10)), interval '1 day') end
           order by e.id limit ${limit}
           on conflict (enrollment_id) do nothing
           returning enrollment_id

@@ -180,6 +180,26 @@ eachDatabase((_kind, open) => {
       expect((await outbox()).map((row) => row.enrollment_id)).toContain(enrollment);
     });
 
+    it('PSH-05: a Mac that came, took a command and was cut off is called again after a minute, not a quarter of an hour', async () => {
+      const { enrollment } = await enrolledHost(db);
+      const uuid = await queuedCommand(db, enrollment);
+      const store = pushStore(db);
+      await request([enrollment]);
+      await pusherWith(() => ok, NOW).pusher.drain();
+      await sql`
+        insert into enrollment_seen (enrollment_id, seen_at) values (${enrollment}, ${later(1000)})
+      `.execute(db.read);
+      const asked = async (minute: number) => {
+        await store.requestForSilent(later(minute * 60_000), later((minute - 1) * 60_000), 100);
+        return (await outbox()).some((row) => row.enrollment_id === enrollment);
+      };
+      expect(await asked(3)).toBe(false);
+      await sql`update command set state = 'sent', sent_at = ${later(1000)} where command_uuid = ${uuid}`.execute(
+        db.read,
+      );
+      expect(await asked(3)).toBe(true);
+    });
+
     it('PSH-06: a wrong token among good ones is its own fault and holds up nobody', async () => {
       const good = await enrolledHost(db);
       const wrong = await enrolledHost(db);
